@@ -1,0 +1,24 @@
+// Package cdc captures the committed changes of a database into a log: commits in, log out.
+//
+// # The source
+//
+// A [Source] gives the transactions of one server in commit order, from any [Position] on, as [Slice]s of decoded rows: an
+// ordinary transaction is one slice, a huge one several, so that memory is bounded in bytes. Package cdc/binlog is the source for
+// MySQL and MariaDB; [MemorySource] is one in memory. Both pass cdctest.TestSource.
+//
+// A source's duties: every transaction the server committed after the position, each once, whole, in the server's commit order,
+// also the ones without a row that passes the filter (they are empty slices: they have a number, too). Rows of a rolled back
+// transaction never. What it cannot decode it reports as a [*DecodeError], never passes over. After an error a stream is
+// useless; errors that may pass wrap [ErrUnavailable].
+//
+// # The relay
+//
+// [Relay] numbers the transactions (see [eventstore.CSN]) and appends them, exactly once and in commit order, through crashes,
+// restarts and a second relay. It keeps no state of its own: the log's last watermark is its checkpoint. The protocol is in
+// docs/decisions/0002-relay-protocol.md, step by step with the failure behind each; the code names the steps.
+//
+//	relay, err := cdc.NewRelay(cdc.Config{Source: source, Log: log})
+//	err = relay.Run(ctx) // blocks; cancel ctx to drain
+//
+// This package imports the standard library only.
+package cdc

@@ -1,0 +1,148 @@
+package cdc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace-go/millrace/eventstore"
+)
+
+// Position is a place in a source's history. See [eventstore.Position].
+type Position = eventstore.Position
+
+var (
+	// ErrUnavailable marks errors of a source that may pass: unreachable, cut off, shutting down. The relay retries them.
+	ErrUnavailable = errors.New("source unavailable")
+
+	// ErrPositionLost says that the server no longer has the binlog of a position. Something would be missing, so the relay stops.
+	ErrPositionLost = errors.New("position lost: the server no longer has the binlog from there on")
+)
+
+// Source is a database whose commits can be followed. It is safe for concurrent use.
+type Source interface {
+	// Check verifies the server's settings and the account's grants. What is wrong it reports in one [*CheckError].
+	Check(ctx context.Context) error
+
+	// ConfigID identifies everything that decides which changes a transaction has and how they are rendered (filter,
+	// renderer version). It goes into the log with the data; see [eventstore.Stamp].
+	ConfigID() string
+
+	// Oldest returns the position before the server's first transaction, when the server still has everything from there on.
+	// Otherwise the error wraps [ErrPositionLost].
+	Oldest(ctx context.Context) (Position, error)
+
+	// Executed returns what the server has executed now.
+	Executed(ctx context.Context) (Position, error)
+
+	// Open starts a stream of everything after from. A purged position is [ErrPositionLost].
+	Open(ctx context.Context, from Position) (Stream, error)
+}
+
+// Stream is one pass over a source's commits. It is not safe for concurrent use, but Close may be called at any time and makes
+// Next return.
+type Stream interface {
+	// Next blocks for the next slice. The slice and everything in it are valid until the next call.
+	Next(ctx context.Context) (*Slice, error)
+	Close() error
+}
+
+// Slice is a run of the changes of one transaction. First and Last are both set on a transaction that is one slice. Slices of
+// two transactions never mix.
+type Slice struct {
+	// ID is the transaction's id in the source's notation: its GTID.
+	ID          string
+	First, Last bool
+	// Changes are the rows that passed the filter, in the transaction's order. May be empty.
+	Changes []Change
+	// Time is the commit time, as precise as the source has it.
+	Time time.Time
+	// Server, File and Offset are the binlog coordinates after the transaction's end; set on the last slice.
+	Server string
+	File   string
+	Offset uint64
+}
+
+// Op is what happened to a row, as one letter of the wire format.
+type Op byte
+
+// The operations. Read (a snapshot's row) and truncate come with snapshots and schema events.
+const (
+	Create Op = 'c'
+	Update Op = 'u'
+	Delete Op = 'd'
+)
+
+// Change is one changed row. Its images are JSON objects by the table of docs/wire-format.md.
+type Change struct {
+	Table *Table
+	Op    Op
+	// Row is the row's position among all rows of its transaction, those that the filter drops included, from 0.
+	Row uint64
+	// Key is the primary key's columns of the row after the change (before it, for a delete), as a JSON object.
+	Key []byte
+	// OldKey is the key before an update that changed it, else nil.
+	OldKey []byte
+	// Before and After are the row's images; nil where there is none.
+	Before, After []byte
+}
+
+// Table is a table as it was at an event's position. It must not be modified.
+type Table struct {
+	Schema, Name string
+	Columns      []Column
+	// Key holds the indexes into Columns of the primary key, in the key's order.
+	Key []int
+}
+
+// String returns schema.name.
+func (t *Table) String() string { return t.Schema + "." + t.Name }
+
+// Column is a column of a [Table].
+type Column struct {
+	Name string
+	// Type is the column's type as far as the event tells, e.g. "int unsigned" or "varchar".
+	Type string
+}
+
+// CheckError lists everything that is wrong with a server's settings or an account's grants.
+type CheckError struct {
+	Server   string // host:port
+	Problems []Problem
+}
+
+// Problem is one wrong setting or missing grant and the statement that mends it.
+type Problem struct {
+	What string // e.g. "binlog_format is MIXED, want ROW"
+	Fix  string // e.g. "SET GLOBAL binlog_format = 'ROW'"
+}
+
+func (e *CheckError) Error() string {
+	text := fmt.Sprintf("server %s cannot be captured:", e.Server)
+	for _, p := range e.Problems {
+		text += fmt.Sprintf("\n  - %s. Fix: %s", p.What, p.Fix)
+	}
+	return text
+}
+
+// DecodeError says what of the source could not be read, and where. It never holds row data.
+type DecodeError struct {
+	Table    string // schema.table, when known
+	Column   string // when known
+	Position Position
+	Err      error
+}
+
+func (e *DecodeError) Error() string {
+	where := e.Position.String()
+	if e.Table != "" {
+		where += " table " + e.Table
+	}
+	if e.Column != "" {
+		where += " column " + e.Column
+	}
+	return fmt.Sprintf("decode at %s: %v", where, e.Err)
+}
+
+func (e *DecodeError) Unwrap() error { return e.Err }

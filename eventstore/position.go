@@ -1,0 +1,48 @@
+package eventstore
+
+import (
+	"fmt"
+
+	"github.com/millrace-go/millrace/internal/gtid"
+)
+
+// Position is a place in a source's history: the set of everything it had executed. Its zero value is before everything.
+type Position struct {
+	// Flavor is "mysql" or "mariadb"; it says how GTIDs is written.
+	Flavor string `json:"flavor,omitempty"`
+	// GTIDs is the complete executed set in the server's own notation, e.g. "3e11fa47-…:1-77" or "0-1-270".
+	GTIDs string `json:"gtids,omitempty"`
+	// Server is the uuid (MySQL) or server id (MariaDB) of the server File and Offset belong to.
+	Server string `json:"server,omitempty"`
+	// File and Offset are the binlog coordinates of the transaction's end, for the human and for the server that wrote them.
+	File   string `json:"file,omitempty"`
+	Offset uint64 `json:"offset,omitempty"`
+}
+
+// IsZero tells whether p is before everything.
+func (p Position) IsZero() bool { return p == Position{} }
+
+// Covers tells whether the transactions named by gtids (one GTID or a set, in the notation of p's flavor) are all part of p.
+// This is how a write's GTID is compared with a watermark; counting would be wrong.
+func (p Position) Covers(gtids string) (bool, error) {
+	have, err := gtid.Parse(p.Flavor, p.GTIDs)
+	if err != nil {
+		return false, fmt.Errorf("position: %w", err)
+	}
+	want, err := gtid.Parse(p.Flavor, gtids)
+	if err != nil {
+		return false, fmt.Errorf("gtid: %w", err)
+	}
+	return have.Contains(want), nil
+}
+
+// String returns the set and, where known, file:offset.
+func (p Position) String() string {
+	if p.IsZero() {
+		return "start"
+	}
+	if p.File == "" {
+		return p.GTIDs
+	}
+	return fmt.Sprintf("%s (%s:%d)", p.GTIDs, p.File, p.Offset)
+}

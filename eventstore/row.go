@@ -1,0 +1,29 @@
+package eventstore
+
+import "time"
+
+// RowChange is a changed row as it stands in the log: the value of a record of a row topic.
+type RowChange struct {
+	// Op is 'c' (insert), 'u' (update), 'd' (delete), 'r' (read by a snapshot) or 't' (truncate).
+	Op            byte
+	Schema, Table string
+	// Key, Before and After are JSON objects; Before and After are nil where there is no image.
+	Key, Before, After []byte
+	// Connector is "mysql" or "mariadb".
+	Connector string
+	// GTID is the transaction's id in the source.
+	GTID string
+	// Time is the commit time.
+	Time time.Time
+	Place
+}
+
+// The records of one row, as the low two bits of a record's index: a row's position among all rows of its transaction is Index>>2.
+const (
+	RowRecord       = 0 // the change; with a changed key, the delete under the old key
+	TombstoneRecord = 1 // the null value after a delete
+	RekeyRecord     = 2 // with a changed key, the create under the new key
+)
+
+// RowIndex returns the index of one of a row's records.
+func RowIndex(row uint64, record uint64) uint64 { return row<<2 | record }

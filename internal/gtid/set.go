@@ -1,0 +1,137 @@
+package gtid
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// MySQL and MariaDB are the flavors of a set.
+const (
+	MySQL   = "mysql"
+	MariaDB = "mariadb"
+)
+
+// Set is a set of transactions of one flavor. The zero value is not usable; see [New]. Not safe for concurrent use.
+type Set struct {
+	flavor  string
+	sources []source          // MySQL, sorted by name
+	domains map[uint32]domain // MariaDB
+}
+
+// domain is the last GTID of a MariaDB replication domain.
+type domain struct {
+	server   uint32
+	sequence uint64
+}
+
+// New returns an empty set.
+func New(flavor string) *Set { return &Set{flavor: flavor, domains: map[uint32]domain{}} }
+
+// Parse reads a set in the flavor's notation. White space around items is allowed; the empty text is the empty set, also where
+// the flavor is not known.
+func Parse(flavor, text string) (*Set, error) {
+	s := New(flavor)
+	for item := range strings.SplitSeq(text, ",") {
+		item = strings.TrimSpace(item)
+		if item == "" {
+			continue
+		}
+		var err error
+		switch flavor {
+		case MySQL:
+			err = s.parseMySQL(item)
+		case MariaDB:
+			err = s.parseMariaDB(item)
+		default:
+			err = fmt.Errorf("unknown flavor %q", flavor)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("gtid set item %q: %w", item, err)
+		}
+	}
+	return s, nil
+}
+
+// Flavor returns the set's flavor.
+func (s *Set) Flavor() string { return s.flavor }
+
+// Add adds one GTID or a whole set in the flavor's notation.
+func (s *Set) Add(text string) error {
+	if s.flavor == MySQL && strings.IndexByte(text, ',') < 0 {
+		name, number, _ := cutLast(text, ':')
+		if n, err := strconv.ParseUint(number, 10, 63); err == nil && n > 0 && s.find(name) != nil {
+			s.find(name).add(interval{n, n}) // one more of a known server: the case of every transaction of a stream
+			return nil
+		}
+	}
+	other, err := Parse(s.flavor, text)
+	if err != nil {
+		return err
+	}
+	for _, src := range other.sources {
+		mine := s.source(src.name)
+		for _, iv := range src.intervals {
+			mine.add(iv)
+		}
+	}
+	for id, d := range other.domains {
+		if d.sequence > s.domains[id].sequence {
+			s.domains[id] = d
+		}
+	}
+	return nil
+}
+
+// Contains tells whether every transaction of other is in s. A MariaDB domain is compared by its sequence number: servers of one
+// domain share one sequence.
+func (s *Set) Contains(other *Set) bool {
+	for _, theirs := range other.sources {
+		mine := s.find(theirs.name)
+		for _, iv := range theirs.intervals {
+			if mine == nil || !mine.contains(iv) {
+				return false
+			}
+		}
+	}
+	for id, d := range other.domains {
+		if s.domains[id].sequence < d.sequence {
+			return false
+		}
+	}
+	return true
+}
+
+// IsEmpty tells whether the set holds no transaction.
+func (s *Set) IsEmpty() bool { return len(s.sources) == 0 && len(s.domains) == 0 }
+
+// Clone returns an independent copy.
+func (s *Set) Clone() *Set {
+	c := New(s.flavor)
+	for _, src := range s.sources {
+		c.sources = append(c.sources, source{src.name, append([]interval(nil), src.intervals...)})
+	}
+	for id, d := range s.domains {
+		c.domains[id] = d
+	}
+	return c
+}
+
+// String returns the set in the flavor's notation, sorted.
+func (s *Set) String() string { return string(s.Append(nil)) }
+
+// Append appends the set's text to dst.
+func (s *Set) Append(dst []byte) []byte {
+	if s.flavor == MariaDB {
+		return s.appendMariaDB(dst)
+	}
+	return s.appendMySQL(dst)
+}
+
+// cutLast splits text around the last sep.
+func cutLast(text string, sep byte) (before, after string, found bool) {
+	if at := strings.LastIndexByte(text, sep); at >= 0 {
+		return text[:at], text[at+1:], true
+	}
+	return text, "", false
+}
