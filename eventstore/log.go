@@ -12,6 +12,10 @@ var (
 	// a newer relay of the same pipeline is running.
 	ErrFenced = errors.New("fenced: a newer writer of this log has begun")
 
+	// ErrUnavailable marks errors of a log that may pass: unreachable, an unknown outcome, a coordinator that moves. Close the
+	// writer and Begin again.
+	ErrUnavailable = errors.New("log unavailable")
+
 	// ErrClosed is returned by calls on a closed [Writer] or [Log].
 	ErrClosed = errors.New("closed")
 
@@ -60,6 +64,11 @@ type CutOptions struct {
 type Writer interface {
 	// Start says what Begin found. It does not change over the writer's life.
 	Start() Start
+
+	// Partition returns the partition a record with this key has in topic: the topic's listed partition count and the key's
+	// murmur2 hash, as Kafka's own producers do it. A topic that is not there yet counts as having the default number. The
+	// caller needs it to leave out what the tail holds already.
+	Partition(topic string, key []byte) int32
 
 	// Append writes one flush and returns when all its records are acknowledged (by every in-sync replica, where the store
 	// has replicas). Topics that do not exist are created and listed in a watermark record before their first record.
