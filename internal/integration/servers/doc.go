@@ -1,0 +1,2 @@
+// Package servers
+package servers
