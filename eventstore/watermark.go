@@ -1,6 +1,10 @@
 package eventstore
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
 
 // Watermark says: the log is complete through CSN. It is the writer's checkpoint (Position), the list of the log's partitions
 // (Ends) and the readers' clock at once; there is no second store that could disagree.
@@ -17,4 +21,25 @@ type Watermark struct {
 	// Ends is, for every listed partition, the offset after its last record with csn <= CSN. Set by the log. The map must
 	// not be modified.
 	Ends map[Partition]int64
+}
+
+// Follows tells whether w may be written after last: neither csn nor position falls. A [Log] asks before it writes one.
+func (w Watermark) Follows(last Watermark) error {
+	if w.CSN < last.CSN {
+		return fmt.Errorf("csn %d falls behind csn %d of the watermark before", w.CSN, last.CSN)
+	}
+	if w.Position.GTIDs == last.Position.GTIDs || last.Position.IsZero() {
+		return nil
+	}
+	if w.Position.Flavor != last.Position.Flavor {
+		return fmt.Errorf("position of flavor %q after one of flavor %q", w.Position.Flavor, last.Position.Flavor)
+	}
+	covers, err := w.Position.Covers(last.Position.GTIDs)
+	if err != nil {
+		return err
+	}
+	if !covers {
+		return errors.New("the position lacks transactions of the watermark before")
+	}
+	return nil
 }
