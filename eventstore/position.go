@@ -25,15 +25,26 @@ func (p Position) IsZero() bool { return p == Position{} }
 // Covers tells whether the transactions named by gtids (one GTID or a set, in the notation of p's flavor) are all part of p.
 // This is how a write's GTID is compared with a watermark; counting would be wrong.
 func (p Position) Covers(gtids string) (bool, error) {
+	covers, err := p.Contains()
+	if err != nil {
+		return false, err
+	}
+	return covers(gtids)
+}
+
+// Contains returns [Position.Covers] as a function that reads p's set only once, for many questions.
+func (p Position) Contains() (covers func(gtids string) (bool, error), err error) {
 	have, err := gtid.Parse(p.Flavor, p.GTIDs)
 	if err != nil {
-		return false, fmt.Errorf("position: %w", err)
+		return nil, fmt.Errorf("position: %w", err)
 	}
-	want, err := gtid.Parse(p.Flavor, gtids)
-	if err != nil {
-		return false, fmt.Errorf("gtid: %w", err)
-	}
-	return have.Contains(want), nil
+	return func(gtids string) (bool, error) {
+		want, err := gtid.Parse(p.Flavor, gtids)
+		if err != nil {
+			return false, fmt.Errorf("gtid: %w", err)
+		}
+		return have.Contains(want), nil
+	}, nil
 }
 
 // String returns the set and, where known, file:offset.

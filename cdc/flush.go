@@ -1,0 +1,134 @@
+package cdc
+
+import (
+	"time"
+
+	"github.com/millrace-go/millrace/eventstore"
+)
+
+// flush collects the records of a run of transactions, or of a slice of one.
+type flush struct {
+	eventstore.Flush
+	arena        arena
+	bytes        int
+	transactions int
+	// complete: the last transaction in the flush is whole. Only then may a watermark follow.
+	complete bool
+	// csn, time and place of the last transaction; server, file and offset are set when it is complete.
+	csn    eventstore.CSN
+	time   time.Time
+	server string
+	file   string
+	offset uint64
+
+	topics map[tableName]string
+}
+
+type tableName struct{ schema, table string }
+
+// maxTransactions bounds the stamp of a flush of transactions without rows.
+const maxTransactions = 1 << 16
+
+// recordBytes is what a record costs in memory besides key and value.
+const recordBytes = 128
+
+func newFlush(config string) *flush {
+	return &flush{Flush: eventstore.Flush{Stamp: eventstore.Stamp{Config: config}}, topics: map[tableName]string{}}
+}
+
+func (f *flush) reset() {
+	clear(f.Records)
+	f.Records, f.Stamp.Runs = f.Records[:0], f.Stamp.Runs[:0]
+	f.arena.reset()
+	f.bytes, f.transactions, f.complete = 0, 0, false
+	if len(f.topics) > 10_000 {
+		clear(f.topics)
+	}
+}
+
+func (f *flush) empty() bool { return f.transactions == 0 && len(f.Records) == 0 }
+
+// accepts tells whether slice may join what is in the flush already: whole transactions up to the byte limit, or one slice of a
+// larger one alone.
+func (f *flush) accepts(slice *Slice, limit int) bool {
+	if f.empty() {
+		return true
+	}
+	return f.complete && slice.First && slice.Last && f.bytes < limit && f.transactions < maxTransactions
+}
+
+// add renders slice under csn. skip tells which records to leave out; nil means none.
+func (f *flush) add(slice *Slice, csn eventstore.CSN, connector string, skip func(*eventstore.Record) bool) {
+	if slice.First || f.empty() {
+		f.transactions++
+	}
+	f.csn, f.time, f.complete = csn, slice.Time, slice.Last
+	if slice.Last {
+		f.server, f.file, f.offset = slice.Server, slice.File, slice.Offset
+	}
+	for i := range slice.Changes {
+		f.change(slice, &slice.Changes[i], csn, connector, skip)
+	}
+}
+
+// change appends a row's records: the change, after a delete a tombstone; a changed key is a delete and a create.
+func (f *flush) change(slice *Slice, c *Change, csn eventstore.CSN, connector string, skip func(*eventstore.Record) bool) {
+	name := tableName{c.Table.Schema, c.Table.Name}
+	topic, known := f.topics[name]
+	if !known {
+		topic = eventstore.RowTopic(c.Table.Schema, c.Table.Name)
+		f.topics[name] = topic
+	}
+	row := eventstore.RowChange{Op: byte(c.Op), Schema: c.Table.Schema, Table: c.Table.Name, Before: c.Before, After: c.After,
+		Connector: connector, GTID: slice.ID, Time: slice.Time}
+	place := func(record uint64) eventstore.Place {
+		return eventstore.Place{CSN: csn, Index: eventstore.RowIndex(c.Row, record)}
+	}
+	switch {
+	case c.OldKey != nil:
+		row.Op, row.After, row.Place = byte(Delete), nil, place(eventstore.RowRecord)
+		f.record(topic, c.OldKey, &row, skip)
+		f.tombstone(topic, c.OldKey, place(eventstore.TombstoneRecord), slice.Time, skip)
+		row.Op, row.Before, row.After, row.Place = byte(Create), nil, c.After, place(eventstore.RekeyRecord)
+		f.record(topic, c.Key, &row, skip)
+	case c.Op == Delete:
+		row.Place = place(eventstore.RowRecord)
+		f.record(topic, c.Key, &row, skip)
+		f.tombstone(topic, c.Key, place(eventstore.TombstoneRecord), slice.Time, skip)
+	default:
+		row.Place = place(eventstore.RowRecord)
+		f.record(topic, c.Key, &row, skip)
+	}
+}
+
+func (f *flush) record(topic string, key []byte, row *eventstore.RowChange, skip func(*eventstore.Record) bool) {
+	rec := eventstore.Record{Place: row.Place, Topic: topic, Key: key, Time: row.Time}
+	if skip != nil && skip(&rec) {
+		return
+	}
+	rec.Key = f.copy(key)
+	size := len(row.Before) + len(row.After) + len(row.Schema) + len(row.Table) + len(row.GTID) + envelopeBytes
+	rec.Value = f.arena.keep(eventstore.AppendRow(f.arena.room(size), row))
+	f.bytes += len(rec.Key) + len(rec.Value) + recordBytes
+	f.Records = append(f.Records, rec)
+}
+
+func (f *flush) tombstone(topic string, key []byte, place eventstore.Place, at time.Time, skip func(*eventstore.Record) bool) {
+	rec := eventstore.Record{Place: place, Topic: topic, Key: key, Time: at}
+	if skip != nil && skip(&rec) {
+		return
+	}
+	rec.Key = f.copy(key)
+	f.bytes += len(rec.Key) + recordBytes
+	f.Records = append(f.Records, rec)
+}
+
+// envelopeBytes is about what an envelope has besides images and names.
+const envelopeBytes = 256
+
+func (f *flush) copy(b []byte) []byte { return f.arena.keep(append(f.arena.room(len(b)), b...)) }
+
+func (f *flush) info() FlushInfo {
+	return FlushInfo{CSN: f.csn, Transactions: f.transactions, Records: len(f.Records), Bytes: f.bytes - recordBytes*len(f.Records),
+		Committed: f.time, Recorded: f.complete}
+}

@@ -1,0 +1,205 @@
+package cdc
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/millrace-go/millrace/internal/gtid"
+)
+
+// memoryUUID is the server uuid of every [MemorySource].
+const memoryUUID = "00000000-0000-4000-8000-000000000001"
+
+// MemorySource is a source in memory: what [MemorySource.Commit] is given, its streams deliver. It keeps every transaction until it
+// is purged. Safe for concurrent use.
+type MemorySource struct {
+	filter    Filter
+	sliceRows int
+
+	mu           sync.Mutex
+	transactions []memoryTransaction // transactions[i] has number i+1
+	purged       int                 // transactions[:purged] are gone
+	changed      chan struct{}       // closed and replaced at each commit
+}
+
+type memoryTransaction struct {
+	changes []Change
+	at      time.Time
+}
+
+// NewMemorySource returns an empty source whose streams deliver the tables that filter takes, in slices of at most sliceRows changes
+// (0: no limit).
+func NewMemorySource(filter Filter, sliceRows int) (*MemorySource, error) {
+	if err := filter.Validate(); err != nil {
+		return nil, fmt.Errorf("memory source: %w", err)
+	}
+	if sliceRows < 0 {
+		return nil, fmt.Errorf("memory source: sliceRows is %d, want 0 or more", sliceRows)
+	}
+	return &MemorySource{filter: filter, sliceRows: sliceRows, changed: make(chan struct{})}, nil
+}
+
+// Commit adds a transaction and returns its GTID. The changes' Row fields are set to their order. The source keeps the slices of
+// bytes: do not modify them afterwards.
+func (s *MemorySource) Commit(changes ...Change) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	own := append([]Change(nil), changes...)
+	for i := range own {
+		own[i].Row = uint64(i)
+	}
+	s.transactions = append(s.transactions, memoryTransaction{own, time.Now().Round(time.Microsecond)})
+	close(s.changed)
+	s.changed = make(chan struct{})
+	return memoryGTID(len(s.transactions))
+}
+
+// Purge forgets the oldest n transactions, as a server purges its binlog.
+func (s *MemorySource) Purge(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.purged < min(n, len(s.transactions)) {
+		s.transactions[s.purged].changes = nil
+		s.purged++
+	}
+}
+
+// Check returns nil: there is nothing to set wrong.
+func (s *MemorySource) Check(context.Context) error { return nil }
+
+// ConfigID returns an id of the filter.
+func (s *MemorySource) ConfigID() string {
+	return fmt.Sprintf("memory %q %q", s.filter.Include, s.filter.Exclude)
+}
+
+// Oldest returns the position before the first transaction, or [ErrPositionLost] after a purge.
+func (s *MemorySource) Oldest(context.Context) (Position, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.purged > 0 {
+		return Position{}, fmt.Errorf("%w: %d transactions were purged", ErrPositionLost, s.purged)
+	}
+	return Position{Flavor: gtid.MySQL, Server: memoryUUID}, nil
+}
+
+// Executed returns the position after the last transaction.
+func (s *MemorySource) Executed(context.Context) (Position, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := Position{Flavor: gtid.MySQL, Server: memoryUUID, File: memoryFile, Offset: uint64(len(s.transactions))}
+	switch n := len(s.transactions); n {
+	case 0:
+	case 1:
+		p.GTIDs = memoryGTID(1)
+	default:
+		p.GTIDs = fmt.Sprintf("%s:1-%d", memoryUUID, n)
+	}
+	return p, nil
+}
+
+const memoryFile = "memory"
+
+func memoryGTID(n int) string { return fmt.Sprintf("%s:%d", memoryUUID, n) }
+
+// Open starts a stream of the transactions that from does not hold.
+func (s *MemorySource) Open(_ context.Context, from Position) (Stream, error) {
+	covers, err := from.Contains()
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := 1; n <= s.purged; n++ {
+		if had, err := covers(memoryGTID(n)); err != nil {
+			return nil, err
+		} else if !had {
+			return nil, fmt.Errorf("%w: transaction %s was purged", ErrPositionLost, memoryGTID(n))
+		}
+	}
+	return &memoryStream{source: s, covers: covers, closed: make(chan struct{})}, nil
+}
+
+type memoryStream struct {
+	source *MemorySource
+	covers func(string) (bool, error)
+	closed chan struct{}
+	once   sync.Once
+
+	number  int      // of the transaction in hand, 0 before the first
+	pending []Change // what is left of it
+	open    bool     // slices of it are left
+	slice   Slice
+}
+
+// Close makes Next return.
+func (st *memoryStream) Close() error {
+	st.once.Do(func() { close(st.closed) })
+	return nil
+}
+
+// Next returns the next slice. It blocks until there is one.
+func (st *memoryStream) Next(ctx context.Context) (*Slice, error) {
+	first := false
+	if !st.open {
+		if err := st.advance(ctx); err != nil {
+			return nil, err
+		}
+		first = true
+	}
+	n := len(st.pending)
+	if limit := st.source.sliceRows; limit > 0 {
+		n = min(n, limit)
+	}
+	st.slice.First, st.slice.Last, st.slice.Changes = first, n == len(st.pending), st.pending[:n]
+	st.pending, st.open = st.pending[n:], n < len(st.pending)
+	if st.slice.Last {
+		st.slice.Server, st.slice.File, st.slice.Offset = memoryUUID, memoryFile, uint64(st.number)
+	}
+	return &st.slice, nil
+}
+
+// advance waits for the next transaction that the position does not hold.
+func (st *memoryStream) advance(ctx context.Context) error {
+	for {
+		select {
+		case <-st.closed:
+			return fmt.Errorf("stream closed: %w", ErrUnavailable)
+		case <-ctx.Done():
+			return ctx.Err()
+		default:
+		}
+		st.source.mu.Lock()
+		if st.number == len(st.source.transactions) {
+			changed := st.source.changed
+			st.source.mu.Unlock()
+			select {
+			case <-changed:
+			case <-st.closed:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		tx, purged := st.source.transactions[st.number], st.number < st.source.purged
+		st.source.mu.Unlock()
+		st.number++
+		id := memoryGTID(st.number)
+		if had, err := st.covers(id); err != nil {
+			return err
+		} else if had {
+			continue
+		}
+		if purged {
+			return fmt.Errorf("%w: transaction %s was purged", ErrPositionLost, id)
+		}
+		st.slice = Slice{ID: id, Time: tx.at}
+		st.pending = nil
+		for _, c := range tx.changes {
+			if st.source.filter.Match(c.Table.Schema, c.Table.Name) {
+				st.pending = append(st.pending, c)
+			}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,111 @@
+package cdc
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/gtid"
+)
+
+// queue stands between the goroutine that reads the stream and the one that appends: one flush is filled while the other is on its
+// way. It numbers the transactions. Its memory is bounded by two flushes and a slice; a full one makes the reader wait, and with it
+// the server's connection.
+type queue struct {
+	limit     int
+	connector string
+
+	mu      sync.Mutex
+	filling *flush
+	spare   *flush // nil while it is on its way
+	next    eventstore.CSN
+	csn     eventstore.CSN // of the transaction being added
+	// executed is every transaction with csn <= the last complete one in filling.
+	executed *gtid.Set
+	err      error // of the reader; nothing is added after it
+
+	added chan struct{} // holds one token when there may be something to take
+	freed chan struct{} // holds one token when there may be room
+}
+
+func newQueue(limit int, connector, config string, next eventstore.CSN, executed *gtid.Set) *queue {
+	return &queue{limit: limit, connector: connector, next: next, executed: executed, filling: newFlush(config), spare: newFlush(config),
+		added: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// add numbers slice and renders it, waiting for room.
+func (q *queue) add(ctx context.Context, slice *Slice) error {
+	for {
+		done, err := q.tryAdd(slice)
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-q.freed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (q *queue) tryAdd(slice *Slice) (done bool, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.filling.accepts(slice, q.limit) {
+		return false, nil
+	}
+	if slice.First {
+		q.csn, q.next = q.next, q.next+1
+	}
+	if slice.First || q.filling.empty() {
+		q.filling.Stamp.Add(q.csn, slice.ID)
+	}
+	q.filling.add(slice, q.csn, q.connector, nil)
+	if slice.Last {
+		if err := q.executed.Add(slice.ID); err != nil {
+			return false, fmt.Errorf("position after %s: %w", slice.ID, err)
+		}
+	}
+	signal(q.added)
+	return true, nil
+}
+
+// fail ends the queue: take returns err once everything added before is taken.
+func (q *queue) fail(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.err = err
+	signal(q.added)
+}
+
+// take returns what has been collected, with the executed set at its end, or nil when there is nothing; then err tells whether
+// there will be more.
+func (q *queue) take() (f *flush, executed string, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.filling.empty() {
+		return nil, "", q.err
+	}
+	f, q.filling, q.spare = q.filling, q.spare, nil
+	signal(q.freed)
+	if f.complete {
+		executed = q.executed.String()
+	}
+	return f, executed, nil
+}
+
+// release takes back what take returned.
+func (q *queue) release(f *flush) {
+	f.reset()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.spare = f
+}

@@ -1,0 +1,162 @@
+package cdc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/millrace-go/millrace/eventstore"
+)
+
+// Config configures a [Relay]. Source and Log are required; every other field's zero value means its default.
+type Config struct {
+	Source Source
+	Log    eventstore.Log
+
+	// FlushBytes is how large a flush may grow while the one before it is on its way. Default 4 MiB. The relay holds two flushes,
+	// plus one slice of the source; a transaction larger than a slice takes several flushes.
+	FlushBytes int
+	// HoldBytes bounds the transactions held back while a tail is finished whose order differs on this server. Default 64 MiB.
+	HoldBytes int
+	// CatchUp is how long a start waits for a server that has not executed yet what the log holds, e.g. a replica that lags.
+	// Default 30 s.
+	CatchUp time.Duration
+	// Heartbeat is how often an idle relay repeats its watermark, so that silence means failure. Default 5 s.
+	Heartbeat time.Duration
+	// DrainTimeout bounds what Run does after its context has ended: the flush in hand is still appended and recorded. Default 10 s.
+	DrainTimeout time.Duration
+
+	// Logger gets what an operator wants to know; nil is silent.
+	Logger *slog.Logger
+	// Hooks are called on events, from the relay's own goroutines: they must return soon.
+	Hooks Hooks
+}
+
+// ErrSourceBehind says that the log holds commits that the server does not have: it lost them, or it is another server's copy.
+var ErrSourceBehind = errors.New("the log holds commits that this server does not have")
+
+// ErrConfigChanged says that the log ends in an unfinished flush that was written with another filter or renderer.
+var ErrConfigChanged = errors.New("the log's unfinished end was written with another configuration")
+
+// Relay carries the commits of a source into a log, each exactly once and in commit order. Any number may run for one log: the last
+// one to begin wins, the others stop with [eventstore.ErrFenced].
+type Relay struct {
+	cfg Config
+	log *slog.Logger
+}
+
+// NewRelay checks the configuration and returns a relay. All problems are in one error. Nothing is connected yet.
+func NewRelay(cfg Config) (*Relay, error) {
+	var problems []error
+	if cfg.Source == nil {
+		problems = append(problems, errors.New("Source is missing"))
+	}
+	if cfg.Log == nil {
+		problems = append(problems, errors.New("Log is missing"))
+	}
+	for _, limit := range []struct {
+		name  string
+		value *int
+		byDef int
+	}{
+		{"FlushBytes", &cfg.FlushBytes, 4 << 20},
+		{"HoldBytes", &cfg.HoldBytes, 64 << 20},
+	} {
+		if *limit.value < 0 {
+			problems = append(problems, fmt.Errorf("%s is %d, want bytes, or 0 for the default", limit.name, *limit.value))
+		} else if *limit.value == 0 {
+			*limit.value = limit.byDef
+		}
+	}
+	for _, span := range []struct {
+		name  string
+		value *time.Duration
+		byDef time.Duration
+	}{
+		{"CatchUp", &cfg.CatchUp, 30 * time.Second},
+		{"Heartbeat", &cfg.Heartbeat, 5 * time.Second},
+		{"DrainTimeout", &cfg.DrainTimeout, 10 * time.Second},
+	} {
+		if *span.value < 0 {
+			problems = append(problems, fmt.Errorf("%s is %v, want a duration, or 0 for the default", span.name, *span.value))
+		} else if *span.value == 0 {
+			*span.value = span.byDef
+		}
+	}
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("relay config: %w", errors.Join(problems...))
+	}
+	log := cfg.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Relay{cfg: cfg, log: log}, nil
+}
+
+// Backoff between sessions after an error that may pass.
+const (
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 10 * time.Second
+)
+
+// Run checks the source, takes over the log and relays until ctx ends; then it stops reading, appends and records what is in hand,
+// and returns nil. What may pass (server or log unreachable) is retried for ever with backoff once the relay has run; before that,
+// and for anything that does not pass, Run returns the error: wrong settings ([*CheckError]), [ErrPositionLost],
+// [ErrSourceBehind], [*DecodeError], [eventstore.ErrFenced], [eventstore.ErrLogMismatch], [*eventstore.RecordError].
+//
+// Everything up to the last watermark is safe whatever Run returns, and running again goes on from there.
+func (r *Relay) Run(ctx context.Context) error {
+	if err := r.check(ctx); err != nil {
+		return r.stopped(ctx, err)
+	}
+	backoff := minBackoff
+	for ran := false; ; {
+		s := &session{Config: r.cfg, logger: r.log}
+		err := s.run(ctx)
+		if err == nil || ctx.Err() != nil && !s.draining {
+			return nil
+		}
+		if s.running {
+			ran, backoff = true, minBackoff
+		}
+		if !ran || ctx.Err() != nil || !isUnavailable(err) {
+			return r.stopped(ctx, err)
+		}
+		r.log.Warn("relay interrupted, beginning again", "in", backoff, "err", err)
+		r.cfg.Hooks.retrying(RetryInfo{Err: err, In: backoff})
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(backoff):
+		}
+		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+// check finds what is wrong before anything is written, also that a first start has everything to read.
+func (r *Relay) check(ctx context.Context) error {
+	if err := r.cfg.Source.Check(ctx); err != nil {
+		return err
+	}
+	_, found, err := r.cfg.Log.Head(ctx)
+	if err != nil {
+		return fmt.Errorf("read the log's head: %w", err)
+	}
+	if !found {
+		_, err = r.cfg.Source.Oldest(ctx)
+	}
+	return err
+}
+
+func (r *Relay) stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return fmt.Errorf("relay: %w", err)
+}
+
+func isUnavailable(err error) bool {
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, eventstore.ErrUnavailable)
+}

@@ -1,0 +1,271 @@
+package cdc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/gtid"
+)
+
+// session is one life of a relay: from taking over the log to the first error. Numbers in comments are the steps of
+// docs/decisions/0002-relay-protocol.md.
+type session struct {
+	Config
+	logger *slog.Logger
+
+	writer   eventstore.Writer
+	last     eventstore.Watermark // the last one written or found
+	running  bool                 // has read from the stream: an error that may pass is worth a new session
+	draining bool                 // the context has ended and what is in hand is being written
+}
+
+// run returns nil only after a clean drain.
+func (s *session) run(ctx context.Context) (err error) {
+	s.writer, err = s.Log.Begin(ctx) // 5–10
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() { err = errors.Join(err, s.writer.Close()) }()
+	if err := s.firstWatermark(ctx); err != nil {
+		return err
+	}
+	tail, err := s.planTail(ctx)
+	if err != nil {
+		return err
+	}
+	start := s.writer.Start()
+	s.logger.Info("relay began", "csn", s.last.CSN, "position", s.last.Position.String(), "tail", len(start.Tail.Landed))
+	s.Hooks.began(BeginInfo{New: !start.Found, CSN: s.last.CSN, Position: s.last.Position, Tail: len(start.Tail.Landed)})
+
+	stream, err := s.Source.Open(ctx, s.last.Position) // 12
+	if err != nil {
+		return fmt.Errorf("open stream: %w", err)
+	}
+	defer func() { err = errors.Join(err, stream.Close()) }()
+	s.running = true
+	if start.Tail.Stamp != nil {
+		if err := s.finishTail(ctx, stream, tail); err != nil {
+			return fmt.Errorf("finish tail: %w", err)
+		}
+	}
+	return s.relay(ctx, stream, tail)
+}
+
+// firstWatermark writes record 0 of a new log (3).
+func (s *session) firstWatermark(ctx context.Context) error {
+	start := s.writer.Start()
+	if s.last = start.Watermark; start.Found {
+		return nil
+	}
+	oldest, err := s.Source.Oldest(ctx)
+	if err != nil {
+		return err
+	}
+	s.last = eventstore.Watermark{Position: oldest, Config: s.Source.ConfigID()}
+	if err := s.writer.Watermark(ctx, s.last); err != nil {
+		return fmt.Errorf("first watermark: %w", err)
+	}
+	return nil
+}
+
+// planTail checks that the server has executed what the log holds (11).
+func (s *session) planTail(ctx context.Context) (*tail, error) {
+	found := s.writer.Start().Tail
+	if found.Stamp != nil && found.Stamp.Config != s.Source.ConfigID() {
+		return nil, fmt.Errorf("%w (%s, now %s): run the relay once with the filter it had, until it reports the tail as finished",
+			ErrConfigChanged, found.Stamp.Config, s.Source.ConfigID())
+	}
+	deadline := time.Now().Add(s.CatchUp)
+	for {
+		executed, err := s.Source.Executed(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("executed set: %w", err)
+		}
+		covered, err := executed.Covers(s.last.Position.GTIDs)
+		if err != nil {
+			return nil, err
+		}
+		tail, missing, err := newTail(found, executed, s.HoldBytes)
+		if err != nil || covered && len(missing) == 0 {
+			return tail, err
+		}
+		if !covered {
+			missing = append(missing, s.last.Position.GTIDs)
+		}
+		if time.Now().After(deadline) {
+			return nil, fmt.Errorf("%w: it has executed %q, the log also holds %q. Connect to a server that has them, or start a new log",
+				ErrSourceBehind, executed.GTIDs, strings.Join(missing, ","))
+		}
+		s.logger.Info("waiting for the server to execute what the log holds", "missing", strings.Join(missing, ","))
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(min(s.CatchUp/10+time.Millisecond, time.Second)):
+		}
+	}
+}
+
+// finishTail writes what the predecessor left out of its last flush, under its numbers (13).
+func (s *session) finishTail(ctx context.Context, stream Stream, t *tail) error {
+	found := s.writer.Start().Tail
+	executed, err := gtid.Parse(s.last.Position.Flavor, s.last.Position.GTIDs)
+	if err != nil {
+		return err
+	}
+	f := newFlush("")
+	f.Stamp = *found.Stamp
+	info := TailInfo{CSN: t.highest, Transactions: t.count}
+	landed := func(rec *eventstore.Record) bool {
+		last, ok := found.Last[eventstore.Partition{Topic: rec.Topic, Number: s.writer.Partition(rec.Topic, rec.Key)}]
+		return ok && rec.Place.Compare(last) <= 0
+	}
+	write := func() error {
+		info.Records += len(f.Records)
+		if len(f.Records) > 0 {
+			if err := s.writer.Append(ctx, &f.Flush); err != nil {
+				return err
+			}
+		}
+		runs := f.Stamp.Runs
+		f.Stamp.Runs = nil
+		f.reset()
+		f.Stamp.Runs = runs // cumulative: the predecessor's stamp explains every flush of the tail
+		return nil
+	}
+	end := s.last.Position
+	emit := func(slice numberedSlice) error {
+		f.add(slice.Slice, slice.csn, s.last.Position.Flavor, landed)
+		if slice.Last {
+			if err := executed.Add(slice.ID); err != nil {
+				return err
+			}
+			end.Server, end.File, end.Offset = slice.Server, slice.File, slice.Offset
+			s.last.Time = slice.Time
+		}
+		if f.bytes >= s.FlushBytes {
+			return write()
+		}
+		return nil
+	}
+	for !t.done() {
+		slice, err := stream.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if err := t.offer(slice, emit); err != nil {
+			return err
+		}
+	}
+	if err := write(); err != nil {
+		return err
+	}
+	end.GTIDs = executed.String()
+	s.last.CSN, s.last.Position, s.last.Config = t.highest, end, s.Source.ConfigID()
+	if err := s.writer.Watermark(ctx, s.last); err != nil {
+		return err
+	}
+	s.logger.Info("tail finished", "csn", info.CSN, "transactions", info.Transactions, "records", info.Records)
+	s.Hooks.tailFinished(info)
+	return nil
+}
+
+// relay numbers on behind the tail (14) and appends flush after flush, a watermark behind each that ends a transaction (19, 20).
+func (s *session) relay(ctx context.Context, stream Stream, t *tail) error {
+	executed, err := gtid.Parse(s.last.Position.Flavor, s.last.Position.GTIDs)
+	if err != nil {
+		return err
+	}
+	q := newQueue(s.FlushBytes, s.last.Position.Flavor, s.Source.ConfigID(), s.last.CSN+1, executed)
+	reading, stop := context.WithCancel(ctx)
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		q.fail(read(reading, stream, t, q))
+	}()
+	defer func() { stop(); <-finished }()
+
+	// What is in hand when ctx ends is still written, within DrainTimeout.
+	working, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(s.DrainTimeout, abandon) })()
+
+	idle := time.NewTimer(s.Heartbeat)
+	defer idle.Stop()
+	for {
+		f, position, err := q.take()
+		switch {
+		case f != nil && ctx.Err() != nil && !f.complete:
+			return nil // a part of a huge transaction that was not sent: the next start reads it again
+		case f != nil:
+			s.draining = ctx.Err() != nil
+			if err := s.flush(working, f, position); err != nil {
+				s.draining = ctx.Err() != nil
+				return err
+			}
+			q.release(f)
+			idle.Reset(s.Heartbeat)
+			continue
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		}
+		select {
+		case <-q.added:
+		case <-ctx.Done():
+			<-finished // the reader has added its last
+		case <-idle.C: // 21
+			if err := s.writer.Watermark(working, s.last); err != nil {
+				return fmt.Errorf("heartbeat: %w", err)
+			}
+			idle.Reset(s.Heartbeat)
+		}
+	}
+}
+
+// read carries the stream into the queue, first what the tail has held back.
+func read(ctx context.Context, stream Stream, t *tail, q *queue) error {
+	for _, slice := range t.held {
+		if err := q.add(ctx, slice); err != nil {
+			return err
+		}
+	}
+	t.held = nil
+	for {
+		slice, err := stream.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if err := q.add(ctx, slice); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *session) flush(ctx context.Context, f *flush, executed string) error {
+	info := f.info()
+	s.Hooks.flushing(info)
+	began := time.Now()
+	if len(f.Records) > 0 {
+		if err := s.writer.Append(ctx, &f.Flush); err != nil {
+			return fmt.Errorf("append: %w", err)
+		}
+	}
+	if f.complete {
+		w := s.last
+		w.CSN, w.Time, w.Config = f.csn, f.time, f.Stamp.Config
+		w.Position.GTIDs, w.Position.Server, w.Position.File, w.Position.Offset = executed, f.server, f.file, f.offset
+		if err := s.writer.Watermark(ctx, w); err != nil {
+			return fmt.Errorf("watermark: %w", err)
+		}
+		s.last = w
+	}
+	info.Took = time.Since(began)
+	s.Hooks.flushed(info)
+	return nil
+}
