@@ -125,9 +125,11 @@ func (e elasticsearch) command(s *Server, _ bool) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// probe waits for yellow: after a restart every document can be read then.
-func (elasticsearch) probe(ctx context.Context, s *Server, _ bool) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Address().Value+"/_cluster/health?wait_for_status=yellow&timeout=2s", nil)
+func (elasticsearch) setup(context.Context, *Server) error { return nil }
+
+// ping waits for yellow: after a restart every document can be read then.
+func (elasticsearch) ping(ctx context.Context, a Address) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.Value+"/_cluster/health?wait_for_status=yellow&timeout=2s", nil)
 	if err != nil {
 		return err
 	}

@@ -103,15 +103,17 @@ func (k kafka) command(s *Server, _ bool) (*exec.Cmd, error) {
 	return exec.Command(s.prog.server, "-Xms256m", "-Xmx512m", "-XX:+UseG1GC", "-cp", k.jars(s), "kafka.Kafka", k.settings(s)), nil
 }
 
-// probe asks for the metadata until the broker itself is in them.
-func (kafka) probe(ctx context.Context, s *Server, _ bool) error {
+func (kafka) setup(context.Context, *Server) error { return nil }
+
+// ping asks for the metadata, and for the broker itself in them.
+func (kafka) ping(ctx context.Context, a Address) error {
 	// A dialled connection costs less than a client that fails.
-	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", s.Address().Value)
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", a.Value)
 	if err != nil {
 		return err
 	}
 	conn.Close()
-	client, err := kgo.NewClient(kgo.SeedBrokers(s.Address().Value))
+	client, err := kgo.NewClient(kgo.SeedBrokers(a.Value))
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,10 @@ func (mariaDB) command(s *Server, first bool) (*exec.Cmd, error) {
 	return exec.Command(s.prog.server, append(args, s.opts.Args...)...), nil
 }
 
-func (mariaDB) probe(ctx context.Context, s *Server, _ bool) error { return probeSQL(ctx, s) }
+func (mariaDB) ping(ctx context.Context, a Address) error { return pingSQL(ctx, a.DSN("")) }
+
+// setup has nothing left to do but to see that the init file was executed to its end.
+func (mariaDB) setup(ctx context.Context, s *Server) error { return pingSQL(ctx, s.Address().CDC("")) }
 
 // asRoot returns the arguments if this process is root.
 func asRoot(args ...string) []string {

@@ -10,10 +10,12 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 )
 
 const (
@@ -90,30 +92,31 @@ func (mongoDB) command(s *Server, _ bool) (*exec.Cmd, error) {
 	return exec.Command(s.prog.server, append(args, s.opts.Args...)...), nil
 }
 
-// probe makes the replica set of a new server, and waits until its member is the primary.
-func (mongoDB) probe(ctx context.Context, s *Server, first bool) error {
-	client, err := mongo.Connect(options.Client().ApplyURI(fmt.Sprintf("mongodb://127.0.0.1:%d/?directConnection=true&serverSelectionTimeoutMS=500", s.port)))
+// setup makes the replica set.
+func (mongoDB) setup(ctx context.Context, s *Server) error {
+	return withMongo(ctx, fmt.Sprintf("mongodb://127.0.0.1:%d/?directConnection=true", s.port), func(admin *mongo.Database) error {
+		member := bson.D{{Key: "_id", Value: 0}, {Key: "host", Value: fmt.Sprintf("127.0.0.1:%d", s.port)}}
+		config := bson.D{{Key: "_id", Value: "rs0"}, {Key: "members", Value: bson.A{member}}}
+		err := admin.RunCommand(ctx, bson.D{{Key: "replSetInitiate", Value: config}}).Err()
+		if refused, ok := errors.AsType[mongo.CommandError](err); ok && refused.Name == "AlreadyInitialized" {
+			return nil
+		}
+		return err
+	})
+}
+
+// ping waits for a primary.
+func (mongoDB) ping(ctx context.Context, a Address) error {
+	return withMongo(ctx, a.Value, func(admin *mongo.Database) error {
+		return admin.Client().Ping(ctx, readpref.Primary())
+	})
+}
+
+func withMongo(ctx context.Context, uri string, use func(admin *mongo.Database) error) error {
+	client, err := mongo.Connect(options.Client().ApplyURI(uri).SetServerSelectionTimeout(time.Second))
 	if err != nil {
 		return err
 	}
 	defer client.Disconnect(context.WithoutCancel(ctx))
-	admin := client.Database("admin")
-	var hello struct {
-		IsWritablePrimary bool   `bson:"isWritablePrimary"`
-		SetName           string `bson:"setName"`
-	}
-	if err := admin.RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello); err != nil {
-		return err
-	}
-	if first && hello.SetName == "" {
-		member := bson.D{{Key: "_id", Value: 0}, {Key: "host", Value: fmt.Sprintf("127.0.0.1:%d", s.port)}}
-		config := bson.D{{Key: "_id", Value: "rs0"}, {Key: "members", Value: bson.A{member}}}
-		if err := admin.RunCommand(ctx, bson.D{{Key: "replSetInitiate", Value: config}}).Err(); err != nil {
-			return err
-		}
-	}
-	if !hello.IsWritablePrimary {
-		return errors.New("the replica set has no primary yet")
-	}
-	return nil
+	return use(client.Database("admin"))
 }

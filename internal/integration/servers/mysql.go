@@ -61,4 +61,7 @@ func (m mySQL) command(s *Server, first bool) (*exec.Cmd, error) {
 	return exec.Command(s.prog.server, append(args, s.opts.Args...)...), nil
 }
 
-func (mySQL) probe(ctx context.Context, s *Server, _ bool) error { return probeSQL(ctx, s) }
+func (mySQL) ping(ctx context.Context, a Address) error { return pingSQL(ctx, a.DSN("")) }
+
+// setup has nothing left to do but to see that the init file was executed to its end.
+func (mySQL) setup(ctx context.Context, s *Server) error { return pingSQL(ctx, s.Address().CDC("")) }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,9 +25,15 @@ type process struct {
 
 // procStat is what /proc/PID/stat tells.
 type procStat struct {
-	state byte
-	group int
-	start uint64
+	state   byte
+	group   int
+	threads int
+	start   uint64
+}
+
+// runs is false for a zombie. A process whose main thread has ended while others still run looks like one, but for their number.
+func (st procStat) runs() bool {
+	return st.state != 'X' && (st.state != 'Z' || st.threads > 1)
 }
 
 func readStat(pid int) (procStat, error) {
@@ -45,8 +52,9 @@ func parseStat(line string) (procStat, error) {
 		return procStat{}, errors.New("not a line of /proc/PID/stat")
 	}
 	group, err1 := strconv.Atoi(f[2])
-	start, err2 := strconv.ParseUint(f[19], 10, 64)
-	return procStat{state: f[0][0], group: group, start: start}, errors.Join(err1, err2)
+	threads, err2 := strconv.Atoi(f[17])
+	start, err3 := strconv.ParseUint(f[19], 10, 64)
+	return procStat{state: f[0][0], group: group, threads: threads, start: start}, errors.Join(err1, err2, err3)
 }
 
 func bootID() string {
@@ -66,7 +74,7 @@ func processOf(pid int) (process, error) {
 // alive tells whether the process still runs; a zombie does not.
 func (p process) alive() bool {
 	st, err := readStat(p.PID)
-	return err == nil && st.start == p.Start && p.Boot == bootID() && st.state != 'Z' && st.state != 'X'
+	return err == nil && st.start == p.Start && p.Boot == bootID() && st.runs()
 }
 
 // signal sends to the process alone. The handle that FindProcess opens (a pidfd) keeps meaning the same process, so that the check
@@ -96,32 +104,52 @@ func (p process) groupGone(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if !groupRuns(p.PID) {
+		if !slices.ContainsFunc(groupOf(p.PID), procStat.runs) {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for process group %d to end: %w", p.PID, context.Cause(ctx))
+			return fmt.Errorf("process group %d still runs: %w", p.PID, context.Cause(ctx))
 		case <-tick.C:
 		}
 	}
 }
 
-func groupRuns(group int) bool {
+// groupOf lists the processes of a group.
+func groupOf(group int) (all []procStat) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return false
+		return nil
 	}
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
 			continue
 		}
-		if st, err := readStat(pid); err == nil && st.group == group && st.state != 'Z' && st.state != 'X' {
-			return true
+		if st, err := readStat(pid); err == nil && st.group == group {
+			all = append(all, st)
 		}
 	}
-	return false
+	return all
+}
+
+// pause stops the whole group, and returns when it has stopped.
+func (p process) pause(ctx context.Context) error {
+	if err := p.signalGroup(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		if !slices.ContainsFunc(groupOf(p.PID), func(st procStat) bool { return st.runs() && st.state != 'T' && st.state != 't' }) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("process group %d has not stopped: %w", p.PID, context.Cause(ctx))
+		case <-tick.C:
+		}
+	}
 }
 
 // stop asks the process to end, and kills its group when it has not done so in time.

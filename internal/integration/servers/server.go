@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -30,17 +28,6 @@ type Options struct {
 	Logf func(format string, args ...any)
 }
 
-// A PortTakenError says that a port which was asked for is in use.
-type PortTakenError struct {
-	Kind Kind
-	Port int
-}
-
-func (e *PortTakenError) Error() string {
-	return fmt.Sprintf("%s: port %d on 127.0.0.1 is taken by another program: stop that program, or choose another port (%s, flag -%s-port of services, Options.Port)",
-		e.Kind, e.Port, e.Kind.PortEnv(), e.Kind)
-}
-
 // A driver knows how one kind of server is installed, run and asked.
 type driver interface {
 	install(ctx context.Context, in *installer) (programs, error)
@@ -48,8 +35,10 @@ type driver interface {
 	format(ctx context.Context, s *Server) error
 	// command is the server's command line. first: it has never been ready.
 	command(s *Server, first bool) (*exec.Cmd, error)
-	// probe asks once whether the server does its work. first: set up users, replica set and the like before saying so.
-	probe(ctx context.Context, s *Server, first bool) error
+	// setup is called until it succeeds, once in a server's life, before the first ping.
+	setup(ctx context.Context, s *Server) error
+	// ping asks once whether a server, anywhere, does its work.
+	ping(ctx context.Context, a Address) error
 }
 
 func driverOf(k Kind) (driver, error) {
@@ -185,7 +174,7 @@ func (s *Server) launch(ctx context.Context) error {
 	var last error
 	for {
 		try, cancel := context.WithTimeout(ctx, 5*time.Second)
-		err := s.driver.probe(try, s, first)
+		err := s.answers(try, first)
 		cancel()
 		if err == nil {
 			break
@@ -203,6 +192,16 @@ func (s *Server) launch(ctx context.Context) error {
 		}
 	}
 	return os.WriteFile(filepath.Join(s.dir, "ready"), nil, 0o644)
+}
+
+// answers asks the server once whether it is ready.
+func (s *Server) answers(ctx context.Context, first bool) error {
+	if first {
+		if err := s.driver.setup(ctx, s); err != nil {
+			return err
+		}
+	}
+	return s.driver.ping(ctx, s.Address())
 }
 
 // failed is the error of a start, with what the server's log says.
@@ -266,6 +265,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	if err := s.process().stop(ctx, 30*time.Second); err != nil {
 		return fmt.Errorf("stop %s: %w", s.kind, err)
 	}
+	<-s.Ended()
 	return nil
 }
 
@@ -274,6 +274,7 @@ func (s *Server) Kill() error {
 	if err := s.process().kill(context.Background()); err != nil {
 		return fmt.Errorf("kill %s: %w", s.kind, err)
 	}
+	<-s.Ended()
 	return nil
 }
 
@@ -292,8 +293,12 @@ func (s *Server) Restart(ctx context.Context, args ...string) error {
 	return s.launch(ctx)
 }
 
-// Pause stops every thread of the server (SIGSTOP): its connections stay open, and nothing answers.
-func (s *Server) Pause() error { return s.process().signalGroup(syscall.SIGSTOP) }
+// Pause stops every thread of the server (SIGSTOP), and returns when they have stopped: connections stay open, and nothing answers.
+func (s *Server) Pause() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return s.process().pause(ctx)
+}
 
 // Continue ends a Pause.
 func (s *Server) Continue() error { return s.process().signalGroup(syscall.SIGCONT) }
@@ -343,24 +348,4 @@ func scratchDir(cache string, kind Kind) (string, *fileLock, error) {
 	}
 	owner, err := tryLock(filepath.Join(dir, "owner"))
 	return dir, owner, err
-}
-
-// portFree tells whether nothing listens on a port of 127.0.0.1.
-func portFree(port int) bool {
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		return false
-	}
-	l.Close()
-	return true
-}
-
-// freePort asks the kernel for a port that nothing listens on.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }

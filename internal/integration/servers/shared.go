@@ -114,7 +114,7 @@ func StartShared(ctx context.Context, kind Kind, opts SharedOptions) (s Shared, 
 	if running && s.Ready {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
-		if err := driver.probe(ctx, &Server{kind: kind, port: s.Port}, false); err != nil {
+		if err := driver.ping(ctx, s.Address()); err != nil {
 			return s, false, fmt.Errorf("%s: process %d runs on port %d and does not answer: %w: see %s, or stop it (services stop %s)", kind, s.PID(), s.Port, err, s.Log, kind)
 		}
 		return s, false, nil

@@ -46,17 +46,22 @@ func initFile(s *Server, statements []string) (string, error) {
 
 // users are the statements that make the administrator, who has no password but comes from loopback only, and the ordinary user.
 func users(rights string) []string {
-	return []string{
+	return append([]string{
 		"CREATE USER IF NOT EXISTS 'root'@'127.0.0.1' IDENTIFIED BY ''",
 		"GRANT ALL PRIVILEGES ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION",
+	}, ordinaryUser(rights)...)
+}
+
+func ordinaryUser(rights string) []string {
+	return []string{
+
 		"CREATE USER IF NOT EXISTS '" + CDCUser + "'@'%' IDENTIFIED BY '" + CDCPassword + "'",
 		"GRANT " + rights + " ON *.* TO '" + CDCUser + "'@'%'",
 	}
 }
 
-// probeSQL logs in as the ordinary user, whom the init file made last.
-func probeSQL(ctx context.Context, s *Server) error {
-	db, err := sql.Open("mysql", s.Address().CDC(""))
+func pingSQL(ctx context.Context, dsn string) error {
+	db, err := sql.Open("mysql", dsn)
 	if err != nil {
 		return err
 	}
