@@ -1,0 +1,146 @@
+package cdc_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/millrace-go/millrace/cdc"
+	"github.com/millrace-go/millrace/eventstore"
+)
+
+// history is what a source has committed, as the records it must become: the oracle of the relay's tests.
+type history struct {
+	ids     []string            // in commit order
+	records map[string][]string // of a transaction, in order
+}
+
+var tables = []*cdc.Table{
+	{Schema: "shop", Name: "product", Key: []int{0}},
+	{Schema: "shop", Name: "stock", Key: []int{0}},
+	{Schema: "shop", Name: "ignored", Key: []int{0}},
+}
+
+// commit executes n random transactions: empty, small, filtered and huge ones, with deletes and key changes.
+func (h *history) commit(source *cdc.MemorySource, rnd *rand.Rand, n int) {
+	if h.records == nil {
+		h.records = map[string][]string{}
+	}
+	for range n {
+		var changes []cdc.Change
+		rows := rnd.IntN(5)
+		if rnd.IntN(20) == 0 {
+			rows = 40
+		}
+		var want []string
+		for row := range uint64(rows) {
+			table := tables[rnd.IntN(len(tables))]
+			c := cdc.Change{Table: table, Key: fmt.Appendf(nil, `{"id":%d}`, rnd.IntN(40))}
+			image := fmt.Appendf(nil, `{"id":%d,"n":%d}`, rnd.IntN(40), rnd.Int())
+			switch rnd.IntN(5) {
+			case 0:
+				c.Op, c.Before = cdc.Delete, image
+			case 1:
+				c.Op, c.Before, c.After = cdc.Update, image, image
+				c.OldKey = fmt.Appendf(nil, `{"id":%d}`, 40+rnd.IntN(40))
+			case 2:
+				c.Op, c.After = cdc.Create, image
+			default:
+				c.Op, c.Before, c.After = cdc.Update, image, image
+			}
+			changes = append(changes, c)
+			if table.Name == "ignored" {
+				continue
+			}
+			record := func(kind uint64, op byte, key, before, after []byte) {
+				want = append(want, fmt.Sprintf("%s %d %c %s %s %s", table, eventstore.RowIndex(row, kind), op, key, before, after))
+			}
+			switch {
+			case c.OldKey != nil:
+				record(eventstore.RowRecord, 'd', c.OldKey, c.Before, nil)
+				record(eventstore.TombstoneRecord, '-', c.OldKey, nil, nil)
+				record(eventstore.RekeyRecord, 'c', c.Key, nil, c.After)
+			case c.Op == cdc.Delete:
+				record(eventstore.RowRecord, 'd', c.Key, c.Before, nil)
+				record(eventstore.TombstoneRecord, '-', c.Key, nil, nil)
+			default:
+				record(eventstore.RowRecord, byte(c.Op), c.Key, c.Before, c.After)
+			}
+		}
+		id := source.Commit(changes...)
+		h.ids = append(h.ids, id)
+		h.records[id] = want
+	}
+}
+
+// check reads the whole log and compares: each record once, whole, under one csn a transaction; in commit order if ordered.
+func (h *history) check(t *testing.T, log eventstore.Log, ordered bool) {
+	t.Helper()
+	head, found, err := log.Head(t.Context())
+	if err != nil || !found {
+		t.Fatalf("head: %v, found %v", err, found)
+	}
+	got := map[string][]string{}
+	number := map[string]eventstore.CSN{}
+	used := map[eventstore.CSN]string{}
+	var order []string
+	last := map[eventstore.Partition]eventstore.Place{}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for cut, err := range log.Cuts(ctx, eventstore.CutOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		var id string
+		for rec, err := range cut.Records() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := eventstore.Partition{Topic: rec.Topic, Number: rec.Partition}
+			if before, ok := last[p]; ok && rec.Place.Compare(before) <= 0 {
+				t.Fatalf("partition %v: place %v after %v", p, rec.Place, before)
+			}
+			last[p] = rec.Place
+			var row eventstore.RowChange
+			line := fmt.Sprintf("%s %d - %s  ", rec.Topic, rec.Index, rec.Key)
+			if rec.Value != nil {
+				if err := eventstore.ParseRow(rec, &row); err != nil {
+					t.Fatal(err)
+				}
+				id = row.GTID
+				line = fmt.Sprintf("%s %d %c %s %s %s", rec.Topic, rec.Index, row.Op, rec.Key, row.Before, row.After)
+			}
+			if csn, seen := number[id]; seen && csn != rec.CSN {
+				t.Fatalf("transaction %s has csn %d and %d", id, csn, rec.CSN)
+			} else if !seen {
+				if other, taken := used[rec.CSN]; taken {
+					t.Fatalf("csn %d is %s and %s", rec.CSN, other, id)
+				}
+				number[id], used[rec.CSN] = rec.CSN, id
+				order = append(order, id)
+			}
+			got[id] = append(got[id], line)
+		}
+		if cut.CSN >= head.CSN {
+			break
+		}
+	}
+	at := 0
+	for _, id := range h.ids {
+		want := h.records[id]
+		if fmt.Sprint(got[id]) != fmt.Sprint(want) {
+			t.Fatalf("transaction %s:\n got %q\nwant %q", id, got[id], want)
+		}
+		if len(want) == 0 {
+			continue
+		}
+		if ordered && order[at] != id {
+			t.Fatalf("transaction %d in the log is %s, want %s", at, order[at], id)
+		}
+		at++
+	}
+	if at != len(order) {
+		t.Fatalf("the log has %d transactions with rows, want %d", len(order), at)
+	}
+}

@@ -1,0 +1,116 @@
+// Package arch holds the test of the import rule: the core packages import the standard library and each other's contract only, and
+// each vendor client is imported by exactly one package.
+package arch
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/millrace-go/millrace"
+
+// core lists the packages that import the standard library only, with what of the module each may import.
+var core = map[string][]string{
+	"eventstore": {"internal/gtid", "internal/jsonscan", "internal/murmur2"},
+	"cdc":        {"eventstore", "internal/gtid"},
+	"projector":  {"eventstore", "internal/gtid", "internal/jsonscan"},
+}
+
+// vendors says which package a vendor's modules belong to.
+var vendors = map[string]string{
+	"github.com/go-mysql-org/": "cdc/binlog",
+	"github.com/segmentio/":    "eventstore/kafkalog",
+	"github.com/elastic/":      "projector/elastic",
+	"go.mongodb.org/":          "projector/mongodb",
+}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+}
+
+func packages(t *testing.T) map[string]pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...")
+	cmd.Env = append(cmd.Environ(), "GOWORK=off")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	all := map[string]pkg{}
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all[strings.TrimPrefix(p.ImportPath, module+"/")] = p
+	}
+}
+
+func TestCoreImportsStandardLibraryOnly(t *testing.T) {
+	all := packages(t)
+	for name, allowed := range core {
+		p, ok := all[name]
+		if !ok {
+			t.Fatalf("package %s is not in the module", name)
+		}
+		for _, imported := range p.Imports {
+			if own, ok := strings.CutPrefix(imported, module+"/"); ok {
+				if !slices.Contains(allowed, own) {
+					t.Errorf("%s imports %s, which its contract does not allow", name, own)
+				}
+			} else if !standard(imported) {
+				t.Errorf("core package %s imports %s: only the standard library is allowed", name, imported)
+			}
+		}
+	}
+}
+
+func TestOnePackagePerVendor(t *testing.T) {
+	used := map[string]bool{}
+	for name, p := range packages(t) {
+		for _, imported := range p.Imports {
+			for prefix, home := range vendors {
+				if !strings.HasPrefix(imported, prefix) {
+					continue
+				}
+				if used[prefix] = true; name != home {
+					t.Errorf("%s imports %s: only %s may", name, imported, home)
+				}
+			}
+		}
+	}
+	for prefix, home := range vendors {
+		if !used[prefix] {
+			t.Errorf("nobody imports %s: is %s gone?", prefix, home)
+		}
+	}
+}
+
+func TestInternalPackagesImportStandardLibraryOnly(t *testing.T) {
+	for name, p := range packages(t) {
+		if !strings.HasPrefix(name, "internal/") {
+			continue
+		}
+		for _, imported := range p.Imports {
+			if !standard(imported) {
+				t.Errorf("%s imports %s", name, imported)
+			}
+		}
+	}
+}
+
+// standard tells the standard library's packages: their first element has no dot.
+func standard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}
