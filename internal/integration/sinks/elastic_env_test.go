@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/millrace-go/millrace/internal/integration/servers"
 	"github.com/millrace-go/millrace/projector"
 	"github.com/millrace-go/millrace/projector/elastic"
 	"github.com/millrace-go/millrace/projector/projectortest"
@@ -29,7 +30,7 @@ type elasticEnv struct {
 // newElastic connects a sink to the server, with an index for progress records of its own, all of which end with the test.
 func newElastic(t testing.TB, change ...func(*elastic.Config)) *elasticEnv {
 	t.Helper()
-	e := &elasticEnv{url: find(t, "MILLRACE_ELASTICSEARCH"), progress: uniqueName() + "-progress"}
+	e := &elasticEnv{url: find(t, servers.Elasticsearch), progress: uniqueName() + "-progress"}
 	cfg := elastic.Config{Addresses: []string{e.url}, ProgressIndex: e.progress}
 	for _, c := range change {
 		c(&cfg)

@@ -1,15 +1,13 @@
 package sinks
 
 import (
-	"os"
 	"testing"
+
+	"github.com/millrace-go/millrace/internal/integration/servers"
 )
 
-func find(t testing.TB, env string) string {
+// find returns the address of a server; there is one, or the test fails.
+func find(t testing.TB, kind servers.Kind) string {
 	t.Helper()
-	a := os.Getenv(env)
-	if a == "" {
-		t.Fatal("no " + env)
-	}
-	return a
+	return servers.Find(t, kind).Value
 }
