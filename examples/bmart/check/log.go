@@ -1,0 +1,196 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Record is one record of the log's row topics.
+type Record struct {
+	Topic      string
+	Partition  int32
+	Offset     int64
+	CSN, Index uint64
+	Key        map[string]Value
+	// The rest is not set on a tombstone.
+	Tombstone     bool
+	Op            byte
+	Schema, Table string
+	GTID          string
+	Before, After map[string]Value
+}
+
+// ReadLog reads every topic of a pipeline from its first record to its end, each partition in its order. It expects that nothing is
+// written meanwhile.
+func ReadLog(ctx context.Context, broker, pipeline string) ([]Record, error) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.KeepControlRecords())
+	if err != nil {
+		return nil, fmt.Errorf("read log: %w", err)
+	}
+	defer client.Close()
+	left, err := ends(ctx, client, pipeline)
+	if err != nil {
+		return nil, fmt.Errorf("read log: %w", err)
+	}
+	assign := map[string]map[int32]kgo.Offset{}
+	for p := range left {
+		if assign[p.topic] == nil {
+			assign[p.topic] = map[int32]kgo.Offset{}
+		}
+		assign[p.topic][p.number] = kgo.NewOffset().At(0)
+	}
+	client.AddConsumePartitions(assign)
+	var records []Record
+	for len(left) > 0 {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return nil, fmt.Errorf("read log: %w", err)
+		}
+		for it := fetches.RecordIter(); !it.Done(); {
+			r := it.Next()
+			p := partition{r.Topic, r.Partition}
+			end, open := left[p]
+			if open && !r.Attrs.IsControl() {
+				record, err := parseRecord(r)
+				if err != nil {
+					return nil, fmt.Errorf("read log: %s/%d offset %d: %w", r.Topic, r.Partition, r.Offset, err)
+				}
+				records = append(records, record)
+			}
+			if r.Offset+1 >= end {
+				delete(left, p)
+			}
+		}
+	}
+	return records, nil
+}
+
+type partition struct {
+	topic  string
+	number int32
+}
+
+// ends returns the ends of all partitions of the pipeline's row topics that are not empty.
+func ends(ctx context.Context, client *kgo.Client, pipeline string) (map[partition]int64, error) {
+	metadata, err := kmsg.NewPtrMetadataRequest().RequestWith(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	ask := kmsg.NewPtrListOffsetsRequest()
+	ask.ReplicaID = -1
+	for _, t := range metadata.Topics {
+		if t.Topic == nil || !strings.HasPrefix(*t.Topic, pipeline+".") || *t.Topic == pipeline+".watermark" {
+			continue
+		}
+		topic := kmsg.NewListOffsetsRequestTopic()
+		topic.Topic = *t.Topic
+		for _, p := range t.Partitions {
+			one := kmsg.NewListOffsetsRequestTopicPartition()
+			one.Partition, one.Timestamp = p.Partition, -1
+			topic.Partitions = append(topic.Partitions, one)
+		}
+		ask.Topics = append(ask.Topics, topic)
+	}
+	if len(ask.Topics) == 0 {
+		return nil, fmt.Errorf("no topic %s.*", pipeline)
+	}
+	ends := map[partition]int64{}
+	for _, shard := range client.RequestSharded(ctx, ask) {
+		if shard.Err != nil {
+			return nil, shard.Err
+		}
+		for _, t := range shard.Resp.(*kmsg.ListOffsetsResponse).Topics {
+			for _, p := range t.Partitions {
+				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+					return nil, fmt.Errorf("end of %s/%d: %w", t.Topic, p.Partition, err)
+				}
+				if p.Offset > 0 {
+					ends[partition{t.Topic, p.Partition}] = p.Offset
+				}
+			}
+		}
+	}
+	return ends, nil
+}
+
+// envelope is a record's value.
+type envelope struct {
+	Before, After map[string]any
+	Op            string
+	Source        struct {
+		DB, Table, GTID string
+		CSN, Index      uint64
+	}
+}
+
+func parseRecord(r *kgo.Record) (Record, error) {
+	out := Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Tombstone: r.Value == nil}
+	var seen int
+	for _, h := range r.Headers {
+		for name, field := range map[string]*uint64{"csn": &out.CSN, "index": &out.Index} {
+			if h.Key == name {
+				n, err := strconv.ParseUint(string(h.Value), 10, 64)
+				if err != nil {
+					return out, fmt.Errorf("header %s is not a number", name)
+				}
+				*field = n
+				seen++
+			}
+		}
+	}
+	if seen != 2 {
+		return out, errors.New("want the headers csn and index, once each")
+	}
+	var key map[string]any
+	if err := decode(r.Key, &key); err != nil {
+		return out, fmt.Errorf("key: %w", err)
+	}
+	out.Key = texts(key)
+	if out.Tombstone {
+		return out, nil
+	}
+	var e envelope
+	if err := decode(r.Value, &e); err != nil {
+		return out, fmt.Errorf("value: %w", err)
+	}
+	if e.Source.CSN != out.CSN || e.Source.Index != out.Index || len(e.Op) != 1 {
+		return out, errors.New("headers and envelope do not agree, or op is not a letter")
+	}
+	out.Op, out.Schema, out.Table, out.GTID = e.Op[0], e.Source.DB, e.Source.Table, e.Source.GTID
+	out.Before, out.After = texts(e.Before), texts(e.After)
+	return out, nil
+}
+
+func decode(data []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	return d.Decode(into)
+}
+
+// texts returns the values of a JSON object as text.
+func texts(object map[string]any) map[string]Value {
+	if object == nil {
+		return nil
+	}
+	out := make(map[string]Value, len(object))
+	for name, v := range object {
+		switch v := v.(type) {
+		case nil:
+			out[name] = Value{Null: true}
+		case string:
+			out[name] = Value{Text: v}
+		default: // a json.Number prints as it was written
+			out[name] = Value{Text: fmt.Sprint(v)}
+		}
+	}
+	return out
+}
