@@ -17,6 +17,7 @@ type TB interface {
 	Context() context.Context
 	Logf(format string, args ...any)
 	Fatalf(format string, args ...any)
+	Attr(key, value string)
 }
 
 // Find returns a server of a kind for tests to share: databases, topics and indexes in it need names that no other test uses. It ends
@@ -27,6 +28,7 @@ func Find(t TB, kind Kind) Address {
 	if err != nil {
 		t.Fatalf("no %s for this test: %v", kind, err)
 	}
+	t.Attr("server", string(kind)) // for the matrix that `make test` ends with
 	return a
 }
 
