@@ -1,0 +1,57 @@
+# Millrace. `make demo` shows it, `make test` proves it; both do all their own set-up on a machine with Go.
+
+MODULES   := . internal/integration examples
+GO        ?= go
+LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+VULN      := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+SERVICES  := cd internal/integration && $(GO) run ./cmd/services
+# Every server test on two cores: packages one after the other, so that they do not starve each other.
+TESTFLAGS ?= -race -count=1 -timeout=20m
+
+.PHONY: help
+help: ## lists the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort | column -t -s "$$(printf '\t')"
+
+.PHONY: demo
+demo: ## the shop follows its database; SINK=elastic|mongodb KAFKA=real DB=mysql|mariadb CHECK=1 KILLS=n SEED=n
+	cd examples && $(GO) run ./bmart/cmd/demo
+
+.PHONY: test
+test: setup services ## everything, on real servers, with the race detector; ends with the matrix of what ran
+	@scripts/test.sh $(TESTFLAGS)
+
+.PHONY: setup
+setup: # the race detector needs a C compiler
+	@scripts/setup.sh
+
+.PHONY: services
+services: ## installs and starts MariaDB, MySQL, Kafka, Elasticsearch and MongoDB on loopback
+	@$(SERVICES) start
+
+.PHONY: services-stop
+services-stop: ## stops what `make services` started, nothing else
+	@$(SERVICES) stop
+
+.PHONY: lint
+lint: ## formatting, go vet, golangci-lint in every module
+	@for m in $(MODULES); do (cd $$m && echo "lint $$m" && test -z "$$(gofmt -l . | tee /dev/stderr)" && $(GO) run $(LINT) run ./...) || exit 1; done
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what we import (needs the internet)
+	@for m in $(MODULES); do (cd $$m && $(GO) run $(VULN) ./...) || exit 1; done
+
+.PHONY: bench
+bench: ## a backlog of 1M row changes into a real broker, beside go-mysql's own decoding; BENCH_ROWS=n DB=mysql|mariadb|both
+	cd internal/integration && $(GO) run ./cmd/bench
+
+.PHONY: fuzz
+fuzz: ## every fuzz test for FUZZTIME (30s)
+	@scripts/fuzz.sh
+
+.PHONY: verify-fence
+verify-fence: ## an old writer wakes up after the fence, 200 times, on the real broker: nothing of it may land
+	cd internal/integration && $(GO) test -count=1 -v -run TestZombie ./kafkalog
+
+.PHONY: verify-fence-broken
+verify-fence-broken: ## the same with the second OK of the fence taken out: must fail, and this target shows that it does
+	cd internal/integration && ! $(GO) test -count=1 -v -tags millrace_nofence2 -run TestZombie ./kafkalog

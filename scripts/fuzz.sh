@@ -1,0 +1,16 @@
+#!/bin/sh
+# Runs each fuzz test of each module for FUZZTIME.
+set -eu
+cd "$(dirname "$0")/.."
+for module in . internal/integration examples; do
+	(
+		cd "$module"
+		grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -r -n1 dirname | sort -u | while read -r dir; do
+			case $module:$dir in .:./internal/integration* | .:./examples*) continue ;; esac
+			grep -hoE '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go | sed 's/^func //' | while read -r name; do
+				echo "fuzz $module $dir $name"
+				go test -run '^$' -fuzz "^$name\$" -fuzztime "${FUZZTIME:-30s}" "$dir"
+			done
+		done
+	)
+done
