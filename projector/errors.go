@@ -1,0 +1,92 @@
+package projector
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/millrace-go/millrace/eventstore"
+)
+
+// ErrDefinition is returned when a read model was built by a newer [Query.Version] or [Fold.Version] than the running one.
+var ErrDefinition = errors.New("the read model was built by a newer version of its definition")
+
+// DocumentError says that a document cannot be made or stored. It never holds document text.
+type DocumentError struct {
+	Projector string
+	ID        string
+	// Table is whose change could not be applied; empty when the sink refused the document.
+	Table string
+	CSN   eventstore.CSN
+	Err   error
+}
+
+func (e *DocumentError) Error() string {
+	if e.Table != "" {
+		return fmt.Sprintf("document %q at csn %d, change of table %s: %v", e.ID, e.CSN, e.Table, e.Err)
+	}
+	return fmt.Sprintf("document %q at csn %d: %v", e.ID, e.CSN, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *DocumentError) Unwrap() error { return e.Err }
+
+// RowError says that a row of the log cannot be decoded, or that a function of the definition that says which documents it belongs to
+// has failed, so that it is unknown which documents are concerned. It never holds row data.
+type RowError struct {
+	Projector string
+	Table     string
+	Place     eventstore.Place
+	Err       error
+}
+
+func (e *RowError) Error() string {
+	return fmt.Sprintf("row of table %s at csn %d index %d: %v", e.Table, e.Place.CSN, e.Place.Index, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *RowError) Unwrap() error { return e.Err }
+
+// PanicError is a panic of a user's function.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// guard calls f and returns its panic as an error.
+func guard(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			stack := make([]byte, 8<<10)
+			err = &PanicError{Value: v, Stack: stack[:runtime.Stack(stack, false)]}
+		}
+	}()
+	return f()
+}
+
+// decode reads a row's image into a user's struct. Its errors name the column and the types, not the value.
+func decode(image []byte, into any) error {
+	err := json.Unmarshal(image, into)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("column %q does not fit the field's type %s", wrong.Field, wrong.Type)
+	}
+	if bad, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("the image is not JSON, byte %d", bad.Offset)
+	}
+	return err
+}
+
+// mayPass tells whether an error of a sink or database may pass.
+func mayPass(err error) bool {
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// readMayPass tells whether reading the log may be begun again after err. What contradicts itself stays so; everything else is the
+// network's.
+func readMayPass(err error) bool {
+	return !errors.Is(err, eventstore.ErrPositionLost) && !errors.Is(err, eventstore.ErrLogMismatch) && !errors.Is(err, eventstore.ErrClosed)
+}

@@ -1,0 +1,44 @@
+package projector
+
+import (
+	"context"
+
+	"github.com/millrace-go/millrace/eventstore"
+)
+
+// Projector is the definition of a read model: a [Query] or a [Fold]. It is a value without state; a [Runner] runs it.
+type Projector interface {
+	definition() definition
+	// check verifies what the definition needs besides log and sink, before anything is written.
+	check(ctx context.Context) error
+	// start returns a fresh engine; documents up to progress are written already.
+	start(l *loop, progress eventstore.CSN) engine
+}
+
+// definition is what all kinds have in common.
+type definition struct {
+	name     string
+	version  int
+	target   Target
+	topics   []string
+	problems []error // of the kind's own fields
+}
+
+// engine is a projector at work: it turns records into pending documents, and those into writes. It is called from one goroutine.
+type engine interface {
+	// after is where the engine's reading begins.
+	after() eventstore.CSN
+	// change takes one row of one of the definition's topics, in the log's order.
+	change(row *eventstore.RowChange) error
+	// pending is the number of documents, or of what leads to them, that wait to be written.
+	pending() int
+	// flush writes what is pending, up to a transaction's end. What may pass it repeats itself, for ever; its error is final, or ctx's.
+	flush(ctx context.Context, at point, w *writer) error
+}
+
+// point is a transaction's end in the log that everything before it was read of.
+type point struct {
+	csn eventstore.CSN
+	// executed covers csn: a database that has executed it shows at least everything up to csn.
+	executed eventstore.Position
+}

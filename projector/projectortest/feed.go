@@ -1,0 +1,183 @@
+package projectortest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace-go/millrace/eventstore"
+)
+
+// Feed writes committed transactions into a log, as a relay does: it takes the place of a database in tests of read models. It keeps
+// its tables, so that changes get their before images. It is not safe for concurrent use.
+type Feed struct {
+	// Keys names the primary key's columns of tables; "id" where a table is not in it.
+	Keys map[string][]string
+
+	log    eventstore.Log
+	writer eventstore.Writer
+	csn    eventstore.CSN
+	tables map[string]map[string][]byte // table, key, row
+}
+
+// Change is a change of one row, made by [Put], [Del] and [Rekey].
+type Change struct {
+	table    string
+	old, row any
+}
+
+// Put inserts a row, or updates the one with the same key. table is schema.table; row is marshalled by encoding/json.
+func Put(table string, row any) Change { return Change{table: table, row: row} }
+
+// Del deletes the row with row's key; other columns do not matter.
+func Del(table string, row any) Change { return Change{table: table, old: row} }
+
+// Rekey updates the row with old's key to row, which has another key.
+func Rekey(table string, old, row any) Change { return Change{table: table, old: old, row: row} }
+
+// NewFeed begins writing to an empty log.
+func NewFeed(ctx context.Context, log eventstore.Log) (*Feed, error) {
+	w, err := log.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if w.Start().Found {
+		return nil, errors.New("feed: the log is not empty")
+	}
+	if err := w.Watermark(ctx, eventstore.Watermark{Position: eventstore.Position{Flavor: flavor}}); err != nil {
+		return nil, err
+	}
+	return &Feed{log: log, writer: w, tables: map[string]map[string][]byte{}}, nil
+}
+
+const flavor = "mariadb"
+
+// GTID returns the id of the transaction that [Feed.Commit] has given a csn.
+func GTID(csn eventstore.CSN) string { return fmt.Sprintf("0-1-%d", csn) }
+
+// CSN returns the last transaction's csn.
+func (f *Feed) CSN() eventstore.CSN { return f.csn }
+
+// Commit appends one transaction and its watermark, and returns its csn. A transaction without changes moves the log on.
+func (f *Feed) Commit(ctx context.Context, changes ...Change) (eventstore.CSN, error) {
+	if err := f.Append(ctx, changes...); err != nil {
+		return 0, err
+	}
+	return f.csn, f.Watermark(ctx)
+}
+
+// Append appends one transaction without a watermark: readers do not see it before the next [Feed.Watermark].
+func (f *Feed) Append(ctx context.Context, changes ...Change) error {
+	f.csn++
+	flush := &eventstore.Flush{Stamp: eventstore.Stamp{Runs: []eventstore.Run{{First: f.csn, Count: 1, ID: GTID(f.csn)}}}}
+	for i, c := range changes {
+		if err := f.change(flush, uint64(i), c); err != nil {
+			return err
+		}
+	}
+	return f.writer.Append(ctx, flush)
+}
+
+// Watermark lets readers see everything that was appended.
+func (f *Feed) Watermark(ctx context.Context) error {
+	return f.writer.Watermark(ctx, eventstore.Watermark{CSN: f.csn, Time: time.Now(), Position: eventstore.Position{
+		Flavor: flavor, GTIDs: GTID(f.csn), File: "binlog.000001", Offset: uint64(f.csn) * 100}})
+}
+
+// change adds the records of one changed row.
+func (f *Feed) change(flush *eventstore.Flush, row uint64, c Change) error {
+	rows := f.tables[c.table]
+	if rows == nil {
+		rows = map[string][]byte{}
+		f.tables[c.table] = rows
+	}
+	var key, oldKey string
+	var image []byte
+	var err error
+	if c.row != nil {
+		if image, err = json.Marshal(c.row); err != nil {
+			return fmt.Errorf("feed: table %s: %w", c.table, err)
+		}
+		if key, err = f.key(c.table, image); err != nil {
+			return err
+		}
+		oldKey = key
+	}
+	if c.old != nil {
+		old, err := json.Marshal(c.old)
+		if err != nil {
+			return fmt.Errorf("feed: table %s: %w", c.table, err)
+		}
+		if oldKey, err = f.key(c.table, old); err != nil {
+			return err
+		}
+	}
+	before := rows[oldKey]
+	if c.old != nil && before == nil {
+		return fmt.Errorf("feed: table %s has no row %s", c.table, oldKey)
+	}
+	switch {
+	case image == nil || oldKey != key:
+		f.record(flush, c.table, 'd', oldKey, before, nil, eventstore.RowIndex(row, eventstore.RowRecord))
+		f.record(flush, c.table, 0, oldKey, nil, nil, eventstore.RowIndex(row, eventstore.TombstoneRecord))
+		delete(rows, oldKey)
+		if image != nil {
+			f.record(flush, c.table, 'c', key, nil, image, eventstore.RowIndex(row, eventstore.RekeyRecord))
+		}
+	case before == nil:
+		f.record(flush, c.table, 'c', key, nil, image, eventstore.RowIndex(row, eventstore.RowRecord))
+	default:
+		f.record(flush, c.table, 'u', key, before, image, eventstore.RowIndex(row, eventstore.RowRecord))
+	}
+	if image != nil {
+		rows[key] = image
+	}
+	return nil
+}
+
+// record adds one record; op 0 is a tombstone.
+func (f *Feed) record(flush *eventstore.Flush, table string, op byte, key string, before, after []byte, index uint64) {
+	schema, name := splitTable(table)
+	r := eventstore.RowChange{Op: op, Schema: schema, Table: name, Key: []byte(key), Before: before, After: after, Connector: flavor,
+		GTID: GTID(f.csn), Time: time.Now(), Place: eventstore.Place{CSN: f.csn, Index: index}}
+	rec := eventstore.Record{Place: r.Place, Topic: eventstore.RowTopic(schema, name), Key: r.Key, Time: r.Time}
+	if op != 0 {
+		rec.Value = eventstore.AppendRow(nil, &r)
+	}
+	flush.Records = append(flush.Records, rec)
+}
+
+// key returns a row's key as it stands in the log.
+func (f *Feed) key(table string, row []byte) (string, error) {
+	columns := f.Keys[table]
+	if columns == nil {
+		columns = []string{"id"}
+	}
+	var values map[string]json.RawMessage
+	if err := json.Unmarshal(row, &values); err != nil {
+		return "", fmt.Errorf("feed: table %s: a row is not a JSON object: %w", table, err)
+	}
+	key := []byte{'{'}
+	for i, c := range columns {
+		value, ok := values[c]
+		if !ok {
+			return "", fmt.Errorf("feed: table %s: a row has no key column %q", table, c)
+		}
+		if i > 0 {
+			key = append(key, ',')
+		}
+		key = fmt.Appendf(key, "%q:%s", c, value)
+	}
+	return string(append(key, '}')), nil
+}
+
+func splitTable(table string) (schema, name string) {
+	for i := range len(table) {
+		if table[i] == '.' {
+			return table[:i], table[i+1:]
+		}
+	}
+	return "", table
+}
