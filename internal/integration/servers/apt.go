@@ -44,6 +44,7 @@ func unpackDebian(ctx context.Context, suite, dir string, packages ...string) er
 		"Dir::State=" + apt, "Dir::State::status=" + status, "Dir::State::lists=" + filepath.Join(apt, "lists"), "Dir::Cache=" + apt,
 		"APT::Sandbox::User=root", // the folder is not open to apt's own user
 		"Acquire::Languages=none", "Acquire::Retries=3", "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
+		"Acquire::Check-Valid-Until=false", // a frozen mirror is as good; the signature still has to be right
 		"APT::Get::AllowUnauthenticated=false", "Acquire::AllowInsecureRepositories=false",
 	} {
 		options = append(options, "-o", o)

@@ -54,6 +54,9 @@ func (e elasticsearch) format(_ context.Context, s *Server) error {
 	if err := e.write(s); err != nil {
 		return err
 	}
+	if err := onMount(s.dir); err != nil {
+		return err
+	}
 	if os.Geteuid() != 0 {
 		return nil
 	}
@@ -63,6 +66,20 @@ func (e elasticsearch) format(_ context.Context, s *Server) error {
 		}
 	}
 	return errors.Join(reachable(s.dir, nobody), reachable(s.prog.home, nobody))
+}
+
+// onMount checks that the kernel names the file system of a folder: Java gives up where it does not, which is so in a plain chroot.
+func onMount(dir string) error {
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return fmt.Errorf("is /proc mounted? %w", err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if f := strings.Fields(line); len(f) > 1 && (f[1] == "/" || f[1] == dir || strings.HasPrefix(dir, f[1]+"/")) {
+			return nil
+		}
+	}
+	return fmt.Errorf("no line of /proc/self/mounts is about the file system of %s, and Java needs one: a chroot has to be a mount point (mount --bind DIR DIR before chroot DIR)", dir)
 }
 
 // write makes the settings files.
@@ -118,7 +135,7 @@ func (e elasticsearch) command(s *Server, _ bool) (*exec.Cmd, error) {
 		"ES_PATH_CONF="+filepath.Join(s.dir, "config"),
 		"ES_JAVA_HOME="+filepath.Dir(filepath.Dir(java)),
 		"ES_JAVA_OPTS=-Xms512m -Xmx512m -XX:-AlwaysPreTouch",
-		"ES_TMPDIR="+tmp, "LIBFFI_TMPDIR="+tmp, "HOME="+tmp)
+		"ES_TMPDIR="+tmp, "LIBFFI_TMPDIR="+tmp, "HOME="+tmp, "CLI_JAVA_OPTS=-Djava.io.tmpdir="+tmp)
 	if os.Geteuid() == 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}

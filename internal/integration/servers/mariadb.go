@@ -38,7 +38,7 @@ func (mariaDB) install(ctx context.Context, in *installer) (programs, error) {
 
 func (mariaDB) format(ctx context.Context, s *Server) error {
 	args := []string{"--no-defaults", "--basedir=" + filepath.Join(s.prog.home, "usr"), "--datadir=" + s.data(),
-		"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"}
+		"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve", "--force"} // --force: also where the machine's own name is not known
 	return run(ctx, s.data(), s.prog.initDB, append(args, asRoot("--user=root")...)...)
 }
 
