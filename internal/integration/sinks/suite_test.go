@@ -47,3 +47,8 @@ func TestMemory(t *testing.T) {
 func TestElastic(t *testing.T) {
 	projectortest.TestSink(t, func(t *testing.T) projectortest.Harness { return newElastic(t).harness() })
 }
+
+// TestMongoDB runs the suite on MongoDB.
+func TestMongoDB(t *testing.T) {
+	projectortest.TestSink(t, func(t *testing.T) projectortest.Harness { return newMongo(t).harness() })
+}
