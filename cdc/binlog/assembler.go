@@ -1,0 +1,427 @@
+package binlog
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/replication"
+	"github.com/millrace-go/millrace/cdc"
+	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/gtid"
+)
+
+// assembler makes transactions out of events. It does no I/O and knows no clock: push gives it an event, pull takes the slices that
+// can be made, until it returns none. What it cannot decode it refuses by name; after an error it is useless.
+//
+//	GTID ─► BEGIN ─► TABLE_MAP, rows, … ─► XID or COMMIT     one transaction
+//	GTID ─► a schema change                                  one transaction without rows
+type assembler struct {
+	flavor   string
+	filter   cdc.Filter
+	charsets *charsets
+	maxSlice int
+
+	format format
+	file   string
+	offset uint64 // of the next event in file
+	server string // uuid of a MySQL server, id of a MariaDB server
+
+	cache    tables
+	mapped   []mapping // the table maps of the statement at hand
+	inflater inflater
+	payload  payload
+	inner    bool // the payload has events left
+	rows     rows // rows left of the event at hand
+
+	tx  transaction
+	buf buffer
+	// handed is how many changes of buf the last slice had.
+	handed int
+	slice  cdc.Slice
+}
+
+// mapping is a table id's meaning in a statement.
+type mapping struct {
+	id    uint64
+	table *table
+}
+
+// transaction is the state of the one at hand.
+type transaction struct {
+	open    bool // its GTID has come
+	began   bool // its rows may come
+	ended   bool // its last slice is due
+	emitted bool // its first slice was handed out
+	gtid    gtidEvent
+	time    time.Time
+	rows    uint64
+}
+
+// push takes an event. raw stays in use until pull returns no slice.
+func (a *assembler) push(raw []byte) error {
+	if len(raw) > 4 && replication.EventType(raw[4]) == replication.FORMAT_DESCRIPTION_EVENT {
+		f, err := parseFormat(raw)
+		if err != nil {
+			return a.fail(err)
+		}
+		a.format = f
+		return a.beginFile()
+	}
+	checksum := a.format.checksum
+	if a.format.postHeader == nil { // the rotate event before the first format description
+		checksum = len(raw) >= headerSize+checksumSize && checksumOK(raw)
+	}
+	e, err := parseEvent(raw, checksum)
+	if err != nil {
+		return a.fail(err)
+	}
+	a.advance(e)
+	return a.handle(e)
+}
+
+// advance keeps the 64-bit offset, of which an event has the low half.
+func (a *assembler) advance(e event) {
+	switch {
+	case e.flags&flagArtificial != 0:
+	case e.end == 0: // MariaDB 11.4 and later leave it out inside a transaction
+		a.offset += uint64(e.size)
+	case e.end < uint32(a.offset):
+		a.offset = a.offset>>32<<32 + 1<<32 + uint64(e.end)
+	default:
+		a.offset = a.offset>>32<<32 + uint64(e.end)
+	}
+}
+
+// pull returns the next slice, or nil when it needs another event. The slice is valid until the next call.
+func (a *assembler) pull() (*cdc.Slice, error) {
+	if a.handed > 0 {
+		a.buf.drop(a.handed)
+		a.handed = 0
+	}
+	for {
+		for len(a.rows.rest) > 0 {
+			full, err := a.row()
+			if err != nil {
+				return nil, err
+			}
+			if full > 0 {
+				return a.emit(full, false), nil
+			}
+		}
+		if a.inner {
+			raw, err := a.payload.next()
+			if err != nil {
+				return nil, a.fail(err)
+			}
+			if raw == nil {
+				a.inner = false
+				continue
+			}
+			e, err := parseEvent(raw, false)
+			if err == nil && (a.tx.ended || e.kind == replication.TRANSACTION_PAYLOAD_EVENT) {
+				err = fmt.Errorf("%s where a compressed transaction should end", e.name())
+			}
+			if err != nil {
+				return nil, a.fail(err)
+			}
+			if err := a.handle(e); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if a.tx.ended {
+			return a.emit(len(a.buf.changes), true), nil
+		}
+		return nil, nil
+	}
+}
+
+// changeOverhead is what a change takes beside its JSON, so that many small rows are bounded, too.
+const changeOverhead = 256
+
+// row decodes one row. It returns how many changes make a full slice, or 0.
+func (a *assembler) row() (full int, err error) {
+	t := a.rows.table
+	if t.public == nil {
+		a.rows.skip()
+	} else if err := a.rows.next(&a.buf, a.tx.rows); err != nil {
+		return 0, a.failTable(t, err)
+	}
+	a.tx.rows++
+	n := len(a.buf.changes)
+	switch size := len(a.buf.json) + n*changeOverhead; {
+	case size < a.maxSlice || t.public == nil:
+		return 0, nil
+	case size > a.maxSlice && n > 1:
+		return n - 1, nil
+	}
+	return n, nil
+}
+
+func (a *assembler) emit(n int, last bool) *cdc.Slice {
+	a.slice = cdc.Slice{ID: a.tx.gtid.id, First: !a.tx.emitted, Last: last, Changes: a.buf.export(n), Time: a.tx.time}
+	a.tx.emitted = true
+	a.handed = n
+	if last {
+		a.slice.Server, a.slice.File, a.slice.Offset = a.server, a.file, a.offset
+		a.tx = transaction{}
+	}
+	return &a.slice
+}
+
+// handle takes an event of the stream or of a compressed transaction. It has no silent default: an event it does not know may carry
+// data.
+func (a *assembler) handle(e event) error {
+	if op, _ := rowsKind(e.kind); op != 0 {
+		return a.rowsEvent(e)
+	}
+	switch e.kind {
+	case replication.GTID_EVENT:
+		g, err := parseGTID(e.body)
+		return a.begin(e, g, err)
+	case replication.GTID_TAGGED_LOG_EVENT:
+		g, err := parseTaggedGTID(e.body)
+		return a.begin(e, g, err)
+	case replication.MARIADB_GTID_EVENT:
+		g, err := parseMariaDBGTID(e)
+		return a.begin(e, g, err)
+	case replication.ANONYMOUS_GTID_EVENT:
+		return a.fail(errors.New("transaction without GTID. Fix: SET PERSIST gtid_mode = ON, and start behind the transactions that were " +
+			"written before"))
+	case replication.QUERY_EVENT, replication.MARIADB_QUERY_COMPRESSED_EVENT:
+		return a.query(e)
+	case replication.XID_EVENT:
+		return a.end(e)
+	case replication.TABLE_MAP_EVENT:
+		return a.tableMap(e)
+	case replication.TRANSACTION_PAYLOAD_EVENT:
+		if !a.tx.open {
+			return a.fail(fmt.Errorf("%s outside a transaction", e.name()))
+		}
+		if err := a.payload.open(e.body); err != nil {
+			return a.fail(err)
+		}
+		a.inner = true
+		return nil
+	case replication.ROTATE_EVENT:
+		c := cursor{rest: e.body}
+		offset := c.uint(8)
+		if c.bad {
+			return a.fail(fmt.Errorf("rotate: %w", errShort))
+		}
+		a.file, a.offset = string(c.rest), offset
+		return nil
+	case replication.XA_PREPARE_LOG_EVENT:
+		return a.fail(errXA)
+	case replication.PARTIAL_UPDATE_ROWS_EVENT:
+		return a.partialUpdate(e)
+	case replication.INCIDENT_EVENT:
+		return a.fail(errors.New("the server reports an incident: changes are missing in its binlog from here on. Fix: find the reason in " +
+			"the server's error log, and start from a later position with what is missing made good"))
+	case replication.HEARTBEAT_EVENT, replication.HEARTBEAT_LOG_EVENT_V2, replication.IGNORABLE_EVENT, replication.ROWS_QUERY_EVENT,
+		replication.PREVIOUS_GTIDS_EVENT, replication.STOP_EVENT, replication.TRANSACTION_CONTEXT_EVENT, replication.VIEW_CHANGE_EVENT,
+		replication.MARIADB_ANNOTATE_ROWS_EVENT, replication.MARIADB_BINLOG_CHECKPOINT_EVENT, replication.MARIADB_GTID_LIST_EVENT,
+		replication.MARIADB_START_ENCRYPTION_EVENT,
+		// The context of a statement, which is judged itself when it comes.
+		replication.INTVAR_EVENT, replication.RAND_EVENT, replication.USER_VAR_EVENT:
+		return nil
+	}
+	if e.flags&flagIgnorable != 0 {
+		return nil
+	}
+	return a.fail(fmt.Errorf("%s is not supported, and may carry changes", e.name()))
+}
+
+var errXA = errors.New("XA transactions are not supported yet. Fix: commit without XA, and start behind this transaction")
+
+// beginFile is called at a format description: the beginning of a file or of the stream.
+func (a *assembler) beginFile() error {
+	if a.tx.open {
+		return a.fail(errors.New("the binlog file ends inside the transaction"))
+	}
+	a.mapped = a.mapped[:0]
+	a.cache = tables{}
+	return nil
+}
+
+func (a *assembler) begin(e event, g gtidEvent, err error) error {
+	if err != nil {
+		return a.fail(err)
+	}
+	if a.tx.open {
+		return a.fail(fmt.Errorf("the transaction has no end before %s", g.id))
+	}
+	a.tx = transaction{open: true, gtid: g, time: g.time}
+	if g.time.IsZero() {
+		a.tx.time = time.Unix(int64(e.time), 0).UTC()
+	}
+	if g.xa {
+		return a.fail(errXA)
+	}
+	a.tx.began = a.flavor == gtid.MariaDB && !g.standalone
+	return nil
+}
+
+func (a *assembler) end(e event) error {
+	if !a.tx.open || !a.tx.began {
+		return a.fail(fmt.Errorf("%s ends a transaction that has not begun", e.name()))
+	}
+	a.tx.ended = true
+	a.mapped = a.mapped[:0]
+	return nil
+}
+
+func (a *assembler) query(e event) error {
+	q, err := parseQuery(e.body)
+	if err == nil && e.kind == replication.MARIADB_QUERY_COMPRESSED_EVENT {
+		var text []byte
+		text, err = a.inflater.inflate([]byte(q.text))
+		q.text = string(text)
+	}
+	if err != nil {
+		return a.fail(err)
+	}
+	if !a.tx.open {
+		return a.fail(errors.New("a statement outside a transaction"))
+	}
+	s := classify(q.text)
+	switch s.kind {
+	case queryBegin:
+		if a.tx.began {
+			return a.fail(errors.New("the transaction begins twice"))
+		}
+		a.tx.began = true
+		return nil
+	case queryCommit:
+		return a.end(e)
+	case queryRollback:
+		if a.tx.rows > 0 {
+			return a.fail(errors.New("a transaction with rows was rolled back in the binlog: changes of tables with and without " +
+				"transactions are mixed, which is not supported yet"))
+		}
+		return a.end(e)
+	case querySavepoint:
+		return nil
+	case queryRollbackTo:
+		return a.fail(errors.New("ROLLBACK TO SAVEPOINT in the binlog: changes of tables with and without transactions are mixed, which " +
+			"is not supported yet"))
+	case queryXA:
+		return a.fail(errXA)
+	case queryErases:
+		if s.schema == "" {
+			s.schema = q.schema
+		}
+		if a.filter.Match(s.schema, s.table) {
+			return a.failTable(&table{schema: s.schema, name: s.table}, fmt.Errorf("%s TABLE removes rows without row events, which is not "+
+				"supported yet. Fix: DELETE the rows, or exclude the table", s.verb))
+		}
+	case querySchema:
+	case queryDML:
+		return a.fail(fmt.Errorf("%s as a statement instead of rows. Fix: SET GLOBAL binlog_format = 'ROW' (sessions keep their own "+
+			"setting), and start behind the statement", s.verb))
+	default:
+		return a.fail(fmt.Errorf("a statement that begins with %.20q: not known, and may change rows", s.verb))
+	}
+	if !a.tx.began { // a schema change is a transaction of its own; inside one, rows follow (CREATE TABLE … SELECT)
+		a.tx.ended = true
+	}
+	return nil
+}
+
+func (a *assembler) tableMap(e event) error {
+	c := cursor{rest: e.body}
+	id, schema, name := parseTableName(&c)
+	if c.bad {
+		return a.fail(fmt.Errorf("table map: %w", errShort))
+	}
+	t := a.cache.get(id, e.body)
+	if t == nil {
+		t = a.newTable(e.body, string(schema), string(name))
+		a.cache.put(id, e.body, t)
+	}
+	a.mapped = append(a.mapped, mapping{id, t})
+	return nil
+}
+
+// newTable prepares a table. What is wrong with it is said when a row of it comes: a statement maps tables it does not change.
+func (a *assembler) newTable(body []byte, schema, name string) *table {
+	m, err := parseTableMap(body, a.flavor == gtid.MariaDB)
+	if !a.filter.Match(schema, name) {
+		if err != nil {
+			m = &tableMap{schema: schema, name: name}
+		}
+		t := newSkipped(m)
+		t.sized = t.sized && err == nil
+		return t
+	}
+	var t *table
+	if err == nil {
+		t, err = newTable(m, a.charsets)
+	}
+	if err != nil {
+		return &table{schema: schema, name: name, refused: err}
+	}
+	return t
+}
+
+func (a *assembler) find(id uint64) *table {
+	for i := len(a.mapped) - 1; i >= 0; i-- {
+		if a.mapped[i].id == id {
+			return a.mapped[i].table
+		}
+	}
+	return nil
+}
+
+func (a *assembler) rowsEvent(e event) error {
+	if !a.tx.open || !a.tx.began {
+		return a.fail(fmt.Errorf("%s outside a transaction", e.name()))
+	}
+	r, endOfStatement, err := parseRows(e, a.find)
+	if err == nil && len(r.rest) > 0 {
+		switch e.kind {
+		case replication.MARIADB_WRITE_ROWS_COMPRESSED_EVENT_V1, replication.MARIADB_UPDATE_ROWS_COMPRESSED_EVENT_V1,
+			replication.MARIADB_DELETE_ROWS_COMPRESSED_EVENT_V1:
+			r.rest, err = a.inflater.inflate(r.rest)
+		}
+	}
+	if err != nil {
+		return a.failTable(r.table, err)
+	}
+	if endOfStatement {
+		a.mapped = a.mapped[:0]
+	}
+	a.rows = r
+	return nil
+}
+
+// partialUpdate refuses a partial JSON update of a captured table. Of others it counts the event as one row, as every pass will.
+func (a *assembler) partialUpdate(e event) error {
+	c := cursor{rest: e.body}
+	t := a.find(c.uint(tableIDSize))
+	if c.uint(2)&rowsEndOfStatement != 0 {
+		a.mapped = a.mapped[:0]
+	}
+	if t != nil && t.public == nil && t.refused == nil && a.tx.began {
+		a.tx.rows++
+		return nil
+	}
+	return a.failTable(t, errors.New("partial JSON updates are not supported yet. Fix: SET PERSIST binlog_row_value_options = '' (sessions "+
+		"keep their own setting), and start behind this transaction"))
+}
+
+// fail says where err happened.
+func (a *assembler) fail(err error) error { return a.failTable(nil, err) }
+
+func (a *assembler) failTable(t *table, err error) error {
+	de := &cdc.DecodeError{Err: err, Position: eventstore.Position{
+		Flavor: a.flavor, GTIDs: a.tx.gtid.id, Server: a.server, File: a.file, Offset: a.offset}}
+	if t != nil {
+		de.Table = t.schema + "." + t.name
+	}
+	if ce, ok := errors.AsType[*columnError](err); ok {
+		de.Column, de.Err = ce.column, ce.err
+	}
+	return de
+}

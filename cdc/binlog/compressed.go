@@ -1,0 +1,173 @@
+package binlog
+
+import (
+	"bytes"
+	"compress/zlib"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// payload reads the events of a MySQL transaction that was compressed as a whole. One decoder serves all of them: making one
+// costs more than most transactions. The zero value is ready.
+type payload struct {
+	decoder *zstd.Decoder
+	buf     []byte // a small payload as a whole, or the event at hand of a big one
+	rest    []byte // what is left of a small payload
+	stream  io.Reader
+}
+
+// wholePayload is up to which size a payload is decompressed at once; a bigger one event by event.
+const wholePayload = 1 << 20
+
+// The fields of a transaction payload event.
+const (
+	payloadEnd         = 0
+	payloadCompression = 2
+	payloadOriginal    = 3 // uncompressed size
+
+	compressionZstd = 0
+	compressionNone = 255
+)
+
+var errPayload = errors.New("compressed transaction: corrupt")
+
+// open begins with the events in body.
+func (p *payload) open(body []byte) error {
+	c := cursor{rest: body}
+	compression, original := uint64(compressionNone), uint64(0)
+	for {
+		field := c.lenenc()
+		if c.bad || field == payloadEnd {
+			break
+		}
+		value := cursor{rest: c.text()}
+		switch field {
+		case payloadCompression:
+			compression = value.lenenc()
+		case payloadOriginal:
+			original = value.lenenc()
+		}
+		c.bad = c.bad || value.bad
+	}
+	if c.bad {
+		return fmt.Errorf("compressed transaction: %w", errShort)
+	}
+	p.rest, p.stream = nil, nil
+	switch compression {
+	case compressionNone:
+		p.rest = c.rest
+		return nil
+	case compressionZstd:
+	default:
+		return fmt.Errorf("compressed transaction: unknown compression %d", compression)
+	}
+	if p.decoder == nil {
+		decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+		if err != nil {
+			return fmt.Errorf("compressed transaction: %w", err)
+		}
+		p.decoder = decoder
+	}
+	if original > wholePayload {
+		p.stream = p.decoder
+		if err := p.decoder.Reset(bytes.NewReader(c.rest)); err != nil {
+			return errors.Join(errPayload, err)
+		}
+		return nil
+	}
+	var err error
+	if p.buf, err = p.decoder.DecodeAll(c.rest, p.buf[:0]); err != nil {
+		return errors.Join(errPayload, err)
+	}
+	if uint64(len(p.buf)) != original {
+		return fmt.Errorf("%w: %d bytes, want %d", errPayload, len(p.buf), original)
+	}
+	p.rest = p.buf
+	return nil
+}
+
+// next returns the next event's bytes, nil at the end. They are valid until the next call.
+func (p *payload) next() ([]byte, error) {
+	if p.stream == nil {
+		if len(p.rest) == 0 {
+			return nil, nil
+		}
+		if len(p.rest) < headerSize {
+			return nil, errPayload
+		}
+		size := binary.LittleEndian.Uint32(p.rest[9:])
+		if size < headerSize || uint64(size) > uint64(len(p.rest)) {
+			return nil, errPayload
+		}
+		raw := p.rest[:size]
+		p.rest = p.rest[size:]
+		return raw, nil
+	}
+	var head [headerSize]byte
+	if _, err := io.ReadFull(p.stream, head[:]); err == io.EOF {
+		p.stream = nil
+		return nil, nil
+	} else if err != nil {
+		return nil, errors.Join(errPayload, err)
+	}
+	size := binary.LittleEndian.Uint32(head[9:])
+	if size < headerSize {
+		return nil, errPayload
+	}
+	// Grow as the bytes come, so that a corrupt size takes no memory.
+	buf := bytes.NewBuffer(append(p.buf[:0], head[:]...))
+	n, err := io.CopyN(buf, p.stream, int64(size-headerSize))
+	if err != nil || n != int64(size-headerSize) {
+		return nil, errors.Join(errPayload, err)
+	}
+	p.buf = buf.Bytes()
+	return p.buf, nil
+}
+
+// inflater decompresses MariaDB's compressed events. The zero value is ready.
+type inflater struct {
+	reader io.ReadCloser
+	buf    []byte
+}
+
+var errInflate = errors.New("compressed event: corrupt")
+
+// inflate returns the original of data, valid until the next call. The first byte has the algorithm in its high half and in its low
+// bits how many bytes of original length follow.
+func (f *inflater) inflate(data []byte) ([]byte, error) {
+	c := cursor{rest: data}
+	head := c.uint(1)
+	length := bigEndian(c.take(head & 7))
+	if c.bad || head&7 > 4 {
+		return nil, errInflate
+	}
+	if algorithm := head >> 4 & 7; algorithm != 0 {
+		return nil, fmt.Errorf("compressed event: unknown algorithm %d", algorithm)
+	}
+	if length > 1100*uint64(len(c.rest)) { // zlib's best is 1032 : 1
+		return nil, errInflate
+	}
+	src := bytes.NewReader(c.rest)
+	var err error
+	if f.reader == nil {
+		f.reader, err = zlib.NewReader(src)
+	} else {
+		err = f.reader.(zlib.Resetter).Reset(src, nil)
+	}
+	if err != nil {
+		f.reader = nil
+		return nil, errors.Join(errInflate, err)
+	}
+	if uint64(cap(f.buf)) < length {
+		f.buf = make([]byte, length)
+	}
+	f.buf = f.buf[:length]
+	if _, err := io.ReadFull(f.reader, f.buf); err != nil {
+		return nil, errors.Join(errInflate, err)
+	}
+	return f.buf, nil
+}

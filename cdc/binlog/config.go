@@ -1,0 +1,89 @@
+package binlog
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/millrace-go/millrace/cdc"
+	"github.com/millrace-go/millrace/internal/gtid"
+)
+
+// The flavors of a server.
+const (
+	MySQL   = gtid.MySQL
+	MariaDB = gtid.MariaDB
+)
+
+// Config says which server to follow, and how. Addr and User are needed, the rest has defaults.
+type Config struct {
+	// Addr is host:port.
+	Addr string
+	// User and Password are the account's. It needs REPLICATION SLAVE, REPLICATION CLIENT (MariaDB: BINLOG MONITOR), and SELECT on
+	// the captured tables; [Source.Check] says what is missing.
+	User, Password string
+	// TLS encrypts the connections; nil means plain text. A ServerName that is not set is taken from Addr.
+	TLS *tls.Config
+	// Flavor is [MySQL], [MariaDB], or empty: then the server is asked.
+	Flavor string
+	// ServerID is the id as a replica, which no other replica of the server may have. 0 chooses one at random for each stream, from
+	// the upper half of the range.
+	ServerID uint32
+	// Filter chooses tables.
+	Filter cdc.Filter
+	// MaxSliceBytes bounds a slice; a transaction that needs more comes as several. A single row may exceed it. Default 4 MiB.
+	MaxSliceBytes int
+	// HeartbeatPeriod is how often the server shows that the connection lives when it has nothing to send. After three of them
+	// without a byte the connection counts as lost. Default 5 s.
+	HeartbeatPeriod time.Duration
+	// Logger receives what is worth knowing but no error; nil means nobody.
+	Logger *slog.Logger
+}
+
+const (
+	defaultMaxSliceBytes   = 4 << 20
+	defaultHeartbeatPeriod = 5 * time.Second
+	maxHeartbeatPeriod     = time.Hour
+)
+
+// withDefaults checks all fields and fills in the defaults.
+func (c Config) withDefaults() (Config, error) {
+	var errs []error
+	if host, _, err := net.SplitHostPort(c.Addr); err != nil {
+		errs = append(errs, fmt.Errorf("Addr %q: want host:port", c.Addr))
+	} else if c.TLS != nil && c.TLS.ServerName == "" && !c.TLS.InsecureSkipVerify {
+		c.TLS = c.TLS.Clone()
+		c.TLS.ServerName = host
+	}
+	if c.User == "" {
+		errs = append(errs, errors.New("User: want the name of an account"))
+	}
+	if c.Flavor != "" && c.Flavor != MySQL && c.Flavor != MariaDB {
+		errs = append(errs, fmt.Errorf("Flavor %q: want %q, %q, or nothing", c.Flavor, MySQL, MariaDB))
+	}
+	if err := c.Filter.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("Filter: %w", err))
+	}
+	if c.MaxSliceBytes < 0 {
+		errs = append(errs, fmt.Errorf("MaxSliceBytes %d: want a positive number, or 0 for %d", c.MaxSliceBytes, defaultMaxSliceBytes))
+	}
+	if c.HeartbeatPeriod < 0 || c.HeartbeatPeriod > maxHeartbeatPeriod || c.HeartbeatPeriod > 0 && c.HeartbeatPeriod < time.Millisecond {
+		errs = append(errs, fmt.Errorf("HeartbeatPeriod %v: want 1ms to %v, or 0 for %v", c.HeartbeatPeriod, maxHeartbeatPeriod, defaultHeartbeatPeriod))
+	}
+	if len(errs) > 0 {
+		return c, fmt.Errorf("binlog config: %w", errors.Join(errs...))
+	}
+	if c.MaxSliceBytes == 0 {
+		c.MaxSliceBytes = defaultMaxSliceBytes
+	}
+	if c.HeartbeatPeriod == 0 {
+		c.HeartbeatPeriod = defaultHeartbeatPeriod
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}

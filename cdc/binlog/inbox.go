@@ -1,0 +1,100 @@
+package binlog
+
+import (
+	"context"
+	"sync"
+)
+
+// inboxBytes is how many bytes of events may wait for the decoder. One event alone may be bigger.
+const inboxBytes = 1 << 20
+
+// inbox carries events from the goroutine that reads the socket to the one that decodes, bounded in bytes: when it is full the
+// reader waits, and so does the server. Events come out in order, and an error only behind all of them.
+type inbox struct {
+	mu     sync.Mutex
+	batch  batch
+	err    error         // set once, by the reader
+	filled chan struct{} // cap 1: something is there
+	room   chan struct{} // cap 1: something was taken
+	closed chan struct{}
+}
+
+// batch is a run of events. Small ones stand in one buffer.
+type batch struct {
+	arena  []byte
+	events [][]byte
+	bytes  int
+}
+
+func newInbox() *inbox {
+	return &inbox{filled: make(chan struct{}, 1), room: make(chan struct{}, 1), closed: make(chan struct{})}
+}
+
+// put copies an event into the inbox, when there is room for it. It returns false when the inbox was closed.
+func (in *inbox) put(raw []byte) bool {
+	in.mu.Lock()
+	for len(in.batch.events) > 0 && in.batch.bytes+len(raw) > inboxBytes {
+		in.mu.Unlock()
+		select {
+		case <-in.room:
+		case <-in.closed:
+			return false
+		}
+		in.mu.Lock()
+	}
+	b := &in.batch
+	start := len(b.arena)
+	b.arena = append(b.arena, raw...) // growing leaves the events before in the old array, which is as good
+	b.events = append(b.events, b.arena[start:len(b.arena):len(b.arena)])
+	b.bytes += len(raw)
+	first := len(b.events) == 1
+	in.mu.Unlock()
+	if first {
+		signal(in.filled)
+	}
+	return true
+}
+
+// fail ends the inbox: err comes behind what is in it.
+func (in *inbox) fail(err error) {
+	in.mu.Lock()
+	in.err = err
+	in.mu.Unlock()
+	signal(in.filled)
+}
+
+// take waits for events and exchanges them for used, whose memory it takes over.
+func (in *inbox) take(ctx context.Context, used batch) (batch, error) {
+	for {
+		in.mu.Lock()
+		if full := in.batch; len(full.events) > 0 {
+			used.arena, used.events, used.bytes = used.arena[:0], used.events[:0], 0
+			if cap(used.arena) > 4*inboxBytes { // one big event is no reason to keep its memory
+				used.arena = nil
+			}
+			in.batch = used
+			in.mu.Unlock()
+			signal(in.room)
+			return full, nil
+		}
+		err := in.err
+		in.mu.Unlock()
+		if err != nil {
+			return used, err
+		}
+		select {
+		case <-in.filled:
+		case <-in.closed:
+			return used, errClosed
+		case <-ctx.Done():
+			return used, context.Cause(ctx)
+		}
+	}
+}
+
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

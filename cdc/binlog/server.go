@@ -1,0 +1,151 @@
+package binlog
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/millrace-go/millrace/cdc"
+	"github.com/millrace-go/millrace/internal/gtid"
+)
+
+// startSet returns the position's set in the server's notation.
+func startSet(flavor string, from cdc.Position) (string, error) {
+	if from.Flavor != "" && from.Flavor != flavor {
+		return "", fmt.Errorf("open binlog stream: the position is of a %s server, this is %s", from.Flavor, flavor)
+	}
+	set, err := gtid.Parse(flavor, from.GTIDs)
+	if err != nil {
+		return "", fmt.Errorf("open binlog stream: %w", err)
+	}
+	return set.String(), nil
+}
+
+// checkPurged says cdc.ErrPositionLost when the server has purged something behind the set. MariaDB has no such question: it answers
+// when the stream begins.
+func (c *conn) checkPurged(ctx context.Context, gtids string) error {
+	if c.flavor != MySQL {
+		return nil
+	}
+	missing, err := c.value(ctx, fmt.Sprintf("SELECT GTID_SUBTRACT(@@GLOBAL.gtid_purged, '%s')", gtids))
+	if err != nil {
+		return err
+	}
+	if missing != "" {
+		return lost(fmt.Sprintf("open binlog stream at %s: the server has purged %s", c.cfg.Addr, flat(missing)), nil)
+	}
+	return nil
+}
+
+// flat takes the line breaks out of a set as MySQL prints it.
+func flat(set string) string { return strings.ReplaceAll(set, "\n", "") }
+
+// collations asks which character set each collation id belongs to.
+func (c *conn) collations(ctx context.Context) (map[uint64]string, error) {
+	queries := []string{"SELECT ID AS id, CHARACTER_SET_NAME AS name FROM information_schema.COLLATIONS WHERE ID IS NOT NULL"}
+	if c.flavor == MariaDB && c.atLeast(10, 10) { // uca1400 collations belong to several character sets, each pair with its id
+		queries = append(queries, "SELECT ID AS id, CHARACTER_SET_NAME AS name FROM "+
+			"information_schema.COLLATION_CHARACTER_SET_APPLICABILITY WHERE ID IS NOT NULL")
+	}
+	names := map[uint64]string{}
+	for _, q := range queries {
+		rows, err := c.rows(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			if id, err := strconv.ParseUint(row["id"], 10, 64); err == nil && row["name"] != "" {
+				names[id] = row["name"]
+			}
+		}
+	}
+	return names, nil
+}
+
+// identity is the server's uuid (MySQL) or id (MariaDB).
+func (c *conn) identity(ctx context.Context) (string, error) {
+	if c.flavor == MariaDB {
+		return c.value(ctx, "SELECT @@GLOBAL.server_id")
+	}
+	return c.value(ctx, "SELECT @@GLOBAL.server_uuid")
+}
+
+// atLeast compares the server's version.
+func (c *conn) atLeast(major, minor int) bool {
+	version := strings.TrimPrefix(c.version, "5.5.5-") // MariaDB's disguise for old replicas
+	first, rest, _ := strings.Cut(version, ".")
+	second, _, _ := strings.Cut(rest, ".")
+	a, _ := strconv.Atoi(first)
+	b, _ := strconv.Atoi(strings.TrimRight(second, "-abcdefghijklmnopqrstuvwxyz"))
+	return a > major || a == major && b >= minor
+}
+
+// statusQuery asks for the end of the binlog.
+func (c *conn) statusQuery() string {
+	if c.flavor == MySQL && c.atLeast(8, 2) {
+		return "SHOW BINARY LOG STATUS"
+	}
+	return "SHOW MASTER STATUS"
+}
+
+// executed asks what the server has executed, with the end of its binlog.
+func (c *conn) executed(ctx context.Context) (cdc.Position, error) {
+	p := cdc.Position{Flavor: c.flavor}
+	var err error
+	if p.Server, err = c.identity(ctx); err != nil {
+		return cdc.Position{}, err
+	}
+	row, err := c.row(ctx, c.statusQuery())
+	if err != nil {
+		return cdc.Position{}, err
+	}
+	p.File = row["file"]
+	p.Offset, _ = strconv.ParseUint(row["position"], 10, 64)
+	variable := "gtid_executed"
+	if c.flavor == MariaDB {
+		variable = "gtid_binlog_pos"
+	}
+	text, err := c.value(ctx, "SELECT @@GLOBAL."+variable)
+	if err != nil {
+		return cdc.Position{}, err
+	}
+	set, err := gtid.Parse(c.flavor, text)
+	if err != nil {
+		return cdc.Position{}, fmt.Errorf("%s of %s: %w", variable, c.cfg.Addr, err)
+	}
+	p.GTIDs = set.String()
+	return p, nil
+}
+
+// oldest says whether the server's first transaction is still in its binlog.
+func (c *conn) oldest(ctx context.Context) (cdc.Position, error) {
+	what := fmt.Sprintf("oldest position of %s", c.cfg.Addr)
+	if c.flavor == MySQL {
+		purged, err := c.value(ctx, "SELECT @@GLOBAL.gtid_purged")
+		if err != nil {
+			return cdc.Position{}, err
+		}
+		if purged != "" {
+			return cdc.Position{}, lost(fmt.Sprintf("%s: the server has purged %s", what, flat(purged)), nil)
+		}
+		return cdc.Position{Flavor: MySQL}, nil
+	}
+	first, err := c.row(ctx, "SHOW BINARY LOGS")
+	if err != nil {
+		return cdc.Position{}, err
+	}
+	events, err := c.rows(ctx, fmt.Sprintf("SHOW BINLOG EVENTS IN '%s' LIMIT 4", strings.ReplaceAll(first["log_name"], "'", "''")))
+	if err != nil {
+		return cdc.Position{}, err
+	}
+	for _, e := range events {
+		if strings.EqualFold(e["event_type"], "Gtid_list") {
+			if before := strings.Trim(e["info"], "[]"); before != "" {
+				return cdc.Position{}, lost(fmt.Sprintf("%s: the server has purged everything up to %s", what, before), nil)
+			}
+			return cdc.Position{Flavor: MariaDB}, nil
+		}
+	}
+	return cdc.Position{}, fmt.Errorf("%s: the first binlog file %q does not begin with a GTID list", what, first["log_name"])
+}

@@ -1,0 +1,81 @@
+package binlog
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/millrace-go/millrace/cdc"
+)
+
+// rendererVersion changes with everything that changes the bytes of a row's images or keys.
+const rendererVersion = 1
+
+// Source is a [cdc.Source]: a MySQL or MariaDB server, followed by its binlog. It is safe for concurrent use and holds nothing
+// open; each call makes its own connection.
+type Source struct {
+	cfg Config
+}
+
+var _ cdc.Source = (*Source)(nil)
+
+// New returns a source. It does not connect; the error lists every wrong field.
+func New(cfg Config) (*Source, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Source{cfg: cfg}, nil
+}
+
+// ConfigID is a hash of the filter and the renderer's version.
+func (s *Source) ConfigID() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "binlog %d\n", rendererVersion)
+	for _, list := range [][]string{s.cfg.Filter.Include, s.cfg.Filter.Exclude} {
+		list = slices.Compact(slices.Sorted(slices.Values(list)))
+		fmt.Fprintf(h, "%d %q\n", len(list), list)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// serverID is the id of a new stream.
+func (s *Source) serverID() uint32 {
+	if s.cfg.ServerID != 0 {
+		return s.cfg.ServerID
+	}
+	return 1<<31 | rand.Uint32N(1<<31-1)
+}
+
+// Oldest returns the position before the server's first transaction. Its error wraps [cdc.ErrPositionLost] when binlog files were
+// purged.
+func (s *Source) Oldest(ctx context.Context) (cdc.Position, error) {
+	return s.position(ctx, (*conn).oldest)
+}
+
+// Executed returns what the server has executed now.
+func (s *Source) Executed(ctx context.Context) (cdc.Position, error) {
+	return s.position(ctx, (*conn).executed)
+}
+
+func (s *Source) position(ctx context.Context, ask func(*conn, context.Context) (cdc.Position, error)) (cdc.Position, error) {
+	c, err := connect(ctx, &s.cfg)
+	if err != nil {
+		return cdc.Position{}, err
+	}
+	defer c.close()
+	return ask(c, ctx)
+}
+
+// Open starts a stream of everything after from. A position whose binlog was purged is [cdc.ErrPositionLost]; an unreachable
+// server [cdc.ErrUnavailable]. The context bounds the opening, not the stream.
+func (s *Source) Open(ctx context.Context, from cdc.Position) (cdc.Stream, error) {
+	st, err := s.open(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	return st, nil
+}

@@ -1,0 +1,147 @@
+package binlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/go-mysql-org/go-mysql/replication"
+	"github.com/millrace-go/millrace/cdc"
+)
+
+var errClosed = errors.New("stream is closed")
+
+// stream is a cdc.Stream: one goroutine reads the socket, the caller of Next decodes.
+type stream struct {
+	conn     *conn
+	serverID uint32
+	inbox    *inbox
+	asm      *assembler
+	batch    batch
+	next     int // event of the batch
+	err      error
+	close    sync.Once
+	done     sync.WaitGroup
+}
+
+// read is the goroutine: from the socket into the inbox until the connection fails or is closed. first is the event that was read
+// already.
+func (s *stream) read(buf *bytes.Buffer) {
+	for {
+		if raw := buf.Bytes(); !isHeartbeat(raw) && !s.inbox.put(raw) {
+			return
+		}
+		if buf.Cap() > inboxBytes {
+			*buf = bytes.Buffer{}
+		}
+		if err := s.conn.readEvent(buf); err != nil {
+			s.inbox.fail(streamError(err, s.conn.cfg, s.serverID))
+			return
+		}
+	}
+}
+
+// isHeartbeat tells of an event that it only says that the connection lives.
+func isHeartbeat(raw []byte) bool {
+	if len(raw) < headerSize {
+		return false
+	}
+	kind := replication.EventType(raw[4])
+	return kind == replication.HEARTBEAT_EVENT || kind == replication.HEARTBEAT_LOG_EVENT_V2
+}
+
+func (s *stream) Next(ctx context.Context) (*cdc.Slice, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	slice, err := s.pull(ctx)
+	if err != nil && ctx.Err() == nil {
+		s.err = err
+	}
+	return slice, err
+}
+
+func (s *stream) pull(ctx context.Context) (*cdc.Slice, error) {
+	for {
+		slice, err := s.asm.pull()
+		if slice != nil || err != nil {
+			return slice, err
+		}
+		if s.next == len(s.batch.events) {
+			s.next = 0
+			s.batch.events = s.batch.events[:0]
+			if s.batch, err = s.inbox.take(ctx, s.batch); err != nil {
+				return nil, err
+			}
+		}
+		raw := s.batch.events[s.next]
+		s.next++
+		if err := s.asm.push(raw); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Close ends the stream and waits for its goroutine.
+func (s *stream) Close() error {
+	s.close.Do(func() {
+		close(s.inbox.closed)
+		s.conn.socket.Close()
+	})
+	s.done.Wait()
+	return nil
+}
+
+// open connects, begins the dump, and reads the first event, so that what is wrong with the position is said at once.
+func (s *Source) open(ctx context.Context, from cdc.Position) (*stream, error) {
+	c, err := connect(ctx, &s.cfg)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { c.socket.Close() })
+	defer stop()
+	st, err := s.begin(ctx, c, from)
+	if err != nil {
+		c.socket.Close()
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("open binlog stream: %w", context.Cause(ctx))
+		}
+		return nil, err
+	}
+	if !stop() { // cancelled in the last moment
+		st.Close()
+		return nil, fmt.Errorf("open binlog stream: %w", context.Cause(ctx))
+	}
+	return st, nil
+}
+
+func (s *Source) begin(ctx context.Context, c *conn, from cdc.Position) (*stream, error) {
+	gtids, err := startSet(c.flavor, from)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.checkPurged(ctx, gtids); err != nil {
+		return nil, err
+	}
+	names, err := c.collations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	server, err := c.identity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st := &stream{conn: c, serverID: s.serverID(), inbox: newInbox(), asm: &assembler{
+		flavor: c.flavor, filter: s.cfg.Filter, charsets: newCharsets(names), maxSlice: s.cfg.MaxSliceBytes, server: server}}
+	if err := c.dump(ctx, gtids, st.serverID); err != nil {
+		return nil, err
+	}
+	buf := new(bytes.Buffer)
+	if err := c.readEvent(buf); err != nil {
+		return nil, streamError(err, &s.cfg, st.serverID)
+	}
+	st.done.Go(func() { st.read(buf) })
+	return st, nil
+}
