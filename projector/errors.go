@@ -85,8 +85,7 @@ func mayPass(err error) bool {
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// readMayPass tells whether reading the log may be begun again after err. What contradicts itself stays so; everything else is the
-// network's.
+// readMayPass tells whether an error of the log may pass.
 func readMayPass(err error) bool {
-	return !errors.Is(err, eventstore.ErrPositionLost) && !errors.Is(err, eventstore.ErrLogMismatch) && !errors.Is(err, eventstore.ErrClosed)
+	return errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -191,11 +191,14 @@ func (l *loop) take(ctx, work context.Context, item cutOrError) error {
 	if work.Err() != nil {
 		return &readError{context.Cause(work)} // the sequence may have ended early
 	}
+	if cut.CSN < l.last.CSN {
+		return nil // a repeated watermark, while the transaction that reading broke off in is still to come
+	}
 	if l.inTransaction() {
 		l.window.transactions++
 	}
-	l.applied = max(l.applied, cut.CSN)
-	l.last = eventstore.Place{CSN: l.applied, Index: ^uint64(0)}
+	l.applied = cut.CSN
+	l.last = eventstore.Place{CSN: cut.CSN, Index: ^uint64(0)}
 	l.state.read(cut.Watermark, l.pending())
 	if l.pending() == 0 {
 		return l.wrote(work)

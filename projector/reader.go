@@ -59,6 +59,7 @@ func (l *loop) startReader(ctx context.Context) *reader {
 
 func (r *reader) wait() { r.done.Wait() }
 
+// errBroken is what the reader reports when a cut was not read to its end. The loop knows the cause.
 var errBroken = errors.New("reading broke off")
 
 // read hands over cuts until one fails, and tells whether any was good.
