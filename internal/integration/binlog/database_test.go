@@ -3,6 +3,8 @@ package binlog
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -168,4 +170,31 @@ func (d *database) rows(t *testing.T, query string, args ...any) [][]string {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// own holds one server of each kind for the tests that change settings for a while but break nothing. They run one after the other.
+var own = map[servers.Kind]*servers.Server{}
+
+func ownServer(t *testing.T, kind servers.Kind) servers.Address {
+	t.Helper()
+	t.Attr("server", string(kind))
+	if own[kind] == nil {
+		s, err := servers.Start(context.Background(), kind, servers.Options{Logf: t.Logf})
+		if err != nil {
+			t.Fatal(err)
+		}
+		own[kind] = s
+	}
+	return own[kind].Address()
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, s := range own {
+		if err := s.Close(); err != nil {
+			fmt.Println(err)
+			code = 1
+		}
+	}
+	os.Exit(code)
 }
