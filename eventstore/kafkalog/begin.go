@@ -1,0 +1,177 @@
+package kafkalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/millrace-go/millrace/eventstore"
+)
+
+// Begin implements [eventstore.Log]. It checks the settings of the pipeline's topics first and creates the watermark topic where
+// there is none. It waits for brokers that cannot be reached and for partitions without a leader, and says so in the log.
+func (l *Log) Begin(ctx context.Context) (eventstore.Writer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	if l.isClosed() {
+		return nil, fmt.Errorf("begin: %w", eventstore.ErrClosed)
+	}
+	w, err := l.begin(ctx)
+	if err != nil {
+		return nil, l.ended(ctx, "begin", err)
+	}
+	return w, nil
+}
+
+// begin takes the steps 4 to 10 of the protocol, in its order.
+func (l *Log) begin(ctx context.Context) (*writer, error) {
+	if err := l.prepareTopics(ctx); err != nil { // 4
+		return nil, err
+	}
+	begun := time.Now()
+	producer, err := l.initProducer(ctx) // 5
+	if err != nil {
+		return nil, err
+	}
+	if err := l.fence(ctx, producer, []eventstore.Partition{l.watermarks()}); err != nil { // 6
+		return nil, err
+	}
+	h, err := l.readHead(ctx) // 7
+	if err != nil {
+		return nil, err
+	}
+	if h == nil {
+		if err := l.checkNew(ctx); err != nil {
+			return nil, err
+		}
+		return l.newWriter(producer, begun, nil), nil
+	}
+	if err := l.checkProducer(producer, h.mark); err != nil { // 8
+		return nil, err
+	}
+	if err := l.checkListed(ctx, h.ends); err != nil {
+		return nil, err
+	}
+	var listed []eventstore.Partition
+	for _, topic := range sortedKeys(h.ends) {
+		for n := range h.ends[topic] {
+			listed = append(listed, eventstore.Partition{Topic: l.cfg.kafkaTopic(topic), Number: int32(n)})
+		}
+	}
+	if err := l.fence(ctx, producer, listed); err != nil { // 9
+		return nil, err
+	}
+	w := l.newWriter(producer, begun, h)
+	if w.start.Tail, err = w.readTail(ctx); err != nil { // 10
+		return nil, err
+	}
+	l.log.Info("log begun", "producer", producer.id, "epoch", producer.epoch, "csn", uint64(h.mark.CSN), "tail", len(w.start.Tail.Landed))
+	return w, nil
+}
+
+// prepareTopics checks the watermark topic and every data topic of the pipeline, and creates the watermark topic.
+func (l *Log) prepareTopics(ctx context.Context) error {
+	name := l.cfg.watermarkTopic()
+	var topics map[string]topicLayout
+	err := l.client.retry(ctx, "topics", func(ctx context.Context) (err error) {
+		topics, err = l.client.layout(ctx, func(n string) bool {
+			_, ok := l.cfg.seamTopic(n)
+			return ok || n == name
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := l.checkTopics(ctx, topics); err != nil {
+		return err
+	}
+	if _, ok := topics[name]; ok {
+		return nil
+	}
+	if err := l.createTopic(ctx, name, 1); err != nil {
+		return err
+	}
+	// Another process may have made it meanwhile.
+	t, _, err := l.client.topic(ctx, name)
+	if err != nil {
+		return err
+	}
+	return l.checkTopics(ctx, map[string]topicLayout{name: t})
+}
+
+// checkNew makes sure that a log without a watermark is new: data without one would be numbered again from 1.
+func (l *Log) checkNew(ctx context.Context) error {
+	return l.client.retry(ctx, "new log", func(ctx context.Context) error {
+		topics, err := l.client.layout(ctx, func(n string) bool { _, ok := l.cfg.seamTopic(n); return ok })
+		if err != nil {
+			return err
+		}
+		for _, name := range sortedKeys(topics) {
+			if err := l.checkEmpty(ctx, name, topics[name].partitions); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// checkEmpty refuses a topic with records that no watermark lists.
+func (l *Log) checkEmpty(ctx context.Context, name string, partitions int) error {
+	for n := range partitions {
+		part := eventstore.Partition{Topic: name, Number: int32(n)}
+		s, err := l.client.span(ctx, part)
+		if err != nil {
+			return err
+		}
+		if s.end > s.start {
+			return fmt.Errorf("%w: %v holds %d offsets, but no watermark lists it: the watermark topic is not this log's, or the topic is another program's",
+				eventstore.ErrLogMismatch, part, s.end-s.start)
+		}
+	}
+	return nil
+}
+
+// checkProducer compares the last watermark's writer with this one: step 8.
+func (l *Log) checkProducer(mine producerID, last *mark) error {
+	switch {
+	case last.Producer != mine.id && !l.cfg.TakeOver:
+		return fmt.Errorf("%w (it has %d, this writer %d): its transactional id expired or its epochs are used up; make sure that no older writer is alive, then begin once with TakeOver",
+			ErrForeignProducer, last.Producer, mine.id)
+	case last.Producer == mine.id && last.Epoch > mine.epoch:
+		return fmt.Errorf("%w (the last watermark has epoch %d, this writer %d)", eventstore.ErrFenced, last.Epoch, mine.epoch)
+	}
+	return nil
+}
+
+// goneTimeout is how long a listed topic may be missing in the metadata before it counts as deleted.
+const goneTimeout = 3 * metadataTTL
+
+// checkListed makes sure that every listed partition is there: a deleted topic would fail the whole fence.
+func (l *Log) checkListed(ctx context.Context, listed ends) error {
+	begun := time.Now()
+	return l.client.retry(ctx, "listed topics", func(ctx context.Context) error {
+		topics, err := l.client.layout(ctx, func(n string) bool { _, ok := l.cfg.seamTopic(n); return ok })
+		if err != nil {
+			return err
+		}
+		for _, topic := range sortedKeys(listed) {
+			name, want := l.cfg.kafkaTopic(topic), len(listed[topic])
+			has := topics[name].partitions
+			if has >= want {
+				continue
+			}
+			if time.Since(begun) < goneTimeout {
+				return fmt.Errorf("%s: %w", name, kafka.UnknownTopicOrPartition)
+			}
+			return fmt.Errorf("%w: %w: %s has %d partitions, the last watermark lists %d", eventstore.ErrLogMismatch, errTopicGone, name, has, want)
+		}
+		return nil
+	})
+}
+
+var errTopicGone = errors.New("a listed topic is gone")

@@ -1,0 +1,111 @@
+package kafkalog
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"regexp"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/sasl"
+)
+
+// Config configures a [Log]. Brokers and Pipeline are required; every other field's zero value means its default.
+type Config struct {
+	// Brokers are addresses to begin with, host:port.
+	Brokers []string
+	// Pipeline names the log: the first part of its topics' names and of its transactional id. Letters, digits, - and _.
+	Pipeline string
+
+	// Partitions is how many partitions a new topic gets. Default 4. The number a topic was listed with is for good.
+	Partitions int
+	// ReplicationFactor is how many copies a new topic gets. Default: the broker's own default.
+	ReplicationFactor int
+	// Compression of data records: "lz4" (the default), "zstd", "snappy", "gzip" or "none".
+	Compression string
+	// MaxMessageBytes is the largest record and batch, in bytes, written as max.message.bytes to new topics and demanded of
+	// existing ones. Default 32 MiB.
+	MaxMessageBytes int
+	// RetryTimeout is how long a writer repeats what got no answer until it gives up and reports an unknown outcome. Default 30 s.
+	RetryTimeout time.Duration
+
+	// TLS and SASL secure the connections to the brokers; see package github.com/segmentio/kafka-go/sasl for mechanisms.
+	TLS  *tls.Config
+	SASL sasl.Mechanism
+	// Transport replaces the log's own connections; TLS and SASL are its own business then. The log does not close it.
+	Transport kafka.RoundTripper
+
+	// TakeOver makes Begin accept a last watermark of a producer id that is not the pipeline's any more (see [ErrForeignProducer]).
+	// Set it for one start, after making sure that no older writer is alive.
+	TakeOver bool
+
+	// Logger gets what an operator wants to know; nil is silent.
+	Logger *slog.Logger
+}
+
+const (
+	defaultPartitions      = 4
+	defaultMaxMessageBytes = 32 << 20
+	defaultRetryTimeout    = 30 * time.Second
+	minMessageBytes        = 16 << 10
+	maxTopicName           = 249 // Kafka's own limit
+)
+
+var (
+	pipelineName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+	topicName    = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+)
+
+// withDefaults returns the configuration with its defaults filled in, or every problem in one error.
+func (c Config) withDefaults() (Config, error) {
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if len(c.Brokers) == 0 {
+		bad("Brokers is empty, want at least one host:port")
+	}
+	for _, b := range c.Brokers {
+		if _, _, err := net.SplitHostPort(b); err != nil {
+			bad("Brokers: %q is no host:port", b)
+		}
+	}
+	if !pipelineName.MatchString(c.Pipeline) || len(c.Pipeline) > 100 {
+		bad("Pipeline is %q, want 1 to 100 letters, digits, - and _", c.Pipeline)
+	}
+	if c.Partitions < 0 {
+		bad("Partitions is %d, want a positive number, or 0 for %d", c.Partitions, defaultPartitions)
+	} else if c.Partitions == 0 {
+		c.Partitions = defaultPartitions
+	}
+	if c.ReplicationFactor < 0 {
+		bad("ReplicationFactor is %d, want a positive number, or 0 for the broker's default", c.ReplicationFactor)
+	}
+	if c.Compression == "" {
+		c.Compression = "lz4"
+	}
+	if _, err := codecOf(c.Compression); err != nil {
+		bad("Compression is %q, want lz4, zstd, snappy, gzip or none", c.Compression)
+	}
+	if c.MaxMessageBytes == 0 {
+		c.MaxMessageBytes = defaultMaxMessageBytes
+	} else if c.MaxMessageBytes < minMessageBytes || c.MaxMessageBytes > 1<<30 {
+		bad("MaxMessageBytes is %d, want %d to %d, or 0 for %d", c.MaxMessageBytes, minMessageBytes, 1<<30, defaultMaxMessageBytes)
+	}
+	if c.RetryTimeout < 0 {
+		bad("RetryTimeout is %v, want a duration, or 0 for %v", c.RetryTimeout, defaultRetryTimeout)
+	} else if c.RetryTimeout == 0 {
+		c.RetryTimeout = defaultRetryTimeout
+	}
+	if c.Transport != nil && (c.TLS != nil || c.SASL != nil) {
+		bad("Transport is given, so TLS and SASL must be set there")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if len(problems) > 0 {
+		return c, fmt.Errorf("kafkalog config: %w", errors.Join(problems...))
+	}
+	return c, nil
+}

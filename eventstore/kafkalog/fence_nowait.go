@@ -1,0 +1,5 @@
+//go:build millrace_nofence2
+
+package kafkalog
+
+const awaitMarkers = false

@@ -1,0 +1,175 @@
+package kafkalog
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/createtopics"
+	"github.com/segmentio/kafka-go/protocol/describeconfigs"
+)
+
+// SettingsError lists every topic setting with which the log could lose or refuse records. Nothing was written.
+type SettingsError struct {
+	Deviations []Deviation
+}
+
+// Deviation is one setting of one topic that is not as the log needs it.
+type Deviation struct {
+	Topic   string // the Kafka topic
+	Setting string
+	Has     string
+	Wants   string
+	Fix     string // the command that mends it
+}
+
+func (e *SettingsError) Error() string {
+	var b strings.Builder
+	b.WriteString("topic settings:")
+	for _, d := range e.Deviations {
+		fmt.Fprintf(&b, "\n  %s: %s is %s, want %s; mend it with: %s", d.Topic, d.Setting, d.Has, d.Wants, d.Fix)
+	}
+	return b.String()
+}
+
+// setting is a topic setting that the log relies on.
+type setting struct {
+	name, value string
+	ok          func(has string) bool
+	wants       string // when it is not just the value
+}
+
+// settings are what the log needs of every one of its topics.
+func (c *Config) settings() []setting {
+	size := strconv.Itoa(c.MaxMessageBytes)
+	return []setting{
+		{name: "cleanup.policy", value: "delete"},
+		{name: "retention.ms", value: "-1"},
+		{name: "retention.bytes", value: "-1"},
+		{name: "message.timestamp.type", value: "CreateTime"},
+		{name: "max.message.bytes", value: size, wants: "at least " + size, ok: func(has string) bool {
+			n, err := strconv.Atoi(has)
+			return err == nil && n >= c.MaxMessageBytes
+		}},
+	}
+}
+
+// createTopic creates a Kafka topic; one that is there already is fine, and to be checked.
+func (l *Log) createTopic(ctx context.Context, name string, partitions int) error {
+	topic := createtopics.RequestTopic{Name: name, NumPartitions: int32(partitions), ReplicationFactor: int16(l.cfg.ReplicationFactor)}
+	if l.cfg.ReplicationFactor == 0 {
+		topic.ReplicationFactor = -1
+	}
+	for _, s := range l.cfg.settings() {
+		topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: s.name, Value: s.value})
+	}
+	err := l.client.retry(ctx, "create topic "+name, func(ctx context.Context) error {
+		res, err := send[*createtopics.Response](ctx, l.client, &createtopics.Request{
+			Topics: []createtopics.RequestTopic{topic}, TimeoutMs: int32(requestTimeout.Milliseconds() / 2),
+		})
+		if err != nil {
+			return err
+		}
+		for _, t := range res.Topics {
+			if code := kafka.Error(t.ErrorCode); code != 0 && code != kafka.TopicAlreadyExists {
+				return fmt.Errorf("%w: %s", code, t.ErrorMessage)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return l.client.retry(ctx, "await topic "+name, func(ctx context.Context) error {
+		t, ok, err := l.client.topic(ctx, name)
+		if err == nil && (!ok || len(t.leaders) < t.partitions) {
+			err = kafka.LeaderNotAvailable
+		}
+		return err
+	})
+}
+
+// checkTopics compares existing Kafka topics with what the log needs of them.
+func (l *Log) checkTopics(ctx context.Context, topics map[string]topicLayout) error {
+	if len(topics) == 0 {
+		return nil
+	}
+	req := &describeconfigs.Request{}
+	for name := range topics {
+		req.Resources = append(req.Resources, describeconfigs.RequestResource{
+			ResourceType: int8(kafka.ResourceTypeTopic), ResourceName: name,
+			ConfigNames: append(l.settingNames(), "min.insync.replicas", "unclean.leader.election.enable"),
+		})
+	}
+	has := make(map[string]map[string]string)
+	err := l.client.retry(ctx, "describe topics", func(ctx context.Context) error {
+		res, err := send[*describeconfigs.Response](ctx, l.client, req)
+		if err != nil {
+			return err
+		}
+		for _, r := range res.Resources {
+			if r.ErrorCode != 0 {
+				return fmt.Errorf("%s: %w", r.ResourceName, kafka.Error(r.ErrorCode))
+			}
+			values := make(map[string]string)
+			for _, e := range r.ConfigEntries {
+				values[e.ConfigName] = e.ConfigValue
+			}
+			has[r.ResourceName] = values
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return l.compare(topics, has)
+}
+
+// compare lists the deviations, and warns of what may lose acknowledged data.
+func (l *Log) compare(topics map[string]topicLayout, has map[string]map[string]string) error {
+	var deviations []Deviation
+	for _, name := range sortedKeys(topics) {
+		for _, s := range l.cfg.settings() {
+			got := has[name][s.name]
+			if s.ok == nil && got == s.value || s.ok != nil && s.ok(got) {
+				continue
+			}
+			wants := s.value
+			if s.wants != "" {
+				wants = s.wants
+			}
+			deviations = append(deviations, Deviation{name, s.name, got, wants, l.fix(name, s)})
+		}
+		if t := topics[name]; name == l.cfg.watermarkTopic() && t.partitions != 1 {
+			deviations = append(deviations, Deviation{name, "partitions", strconv.Itoa(t.partitions), "1",
+				"kafka-topics.sh --bootstrap-server " + l.bootstrap() + " --delete --topic " + name + " (after making sure that it is not another program's)"})
+		}
+		if replicas := topics[name].replicas; replicas > 1 && has[name]["min.insync.replicas"] == "1" {
+			l.log.Warn("acknowledged records may be lost with one broker", "topic", name, "replicas", replicas, "min.insync.replicas", 1)
+		}
+		if has[name]["unclean.leader.election.enable"] == "true" {
+			l.log.Warn("acknowledged records may be lost by an unclean election", "topic", name, "unclean.leader.election.enable", true)
+		}
+	}
+	if len(deviations) > 0 {
+		return &SettingsError{deviations}
+	}
+	return nil
+}
+
+func (l *Log) settingNames() []string {
+	var names []string
+	for _, s := range l.cfg.settings() {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+func (l *Log) fix(topic string, s setting) string {
+	return fmt.Sprintf("kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config %s=%s",
+		l.bootstrap(), topic, s.name, s.value)
+}
+
+func (l *Log) bootstrap() string { return strings.Join(l.cfg.Brokers, ",") }

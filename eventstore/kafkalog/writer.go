@@ -1,0 +1,184 @@
+package kafkalog
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/murmur2"
+)
+
+// fenceAge is how long a fence is relied on: before the broker may have forgotten the epoch (a day for a partition that is not
+// written, seven for the transactional id).
+const fenceAge = 12 * time.Hour
+
+// writer is the log's writer of one producer epoch. Not safe for concurrent use.
+type writer struct {
+	log      *Log
+	producer producerID
+	begun    time.Time
+	start    eventstore.Start
+
+	marks     partition // the watermark partition
+	last      *mark     // nil before the first watermark
+	ends      ends      // of the last watermark
+	full      int64     // offset of the last full watermark of this writer, -1 before it
+	sinceFull int
+	topics    map[string][]*partition // listed ones, by topic of the seam
+	order     []*partition            // the same, in order of topic and number
+
+	err    error // what ended the writer
+	closed bool
+	flush  flushBuffers
+}
+
+func (l *Log) newWriter(p producerID, begun time.Time, h *head) *writer {
+	w := &writer{log: l, producer: p, begun: begun, ends: make(ends), full: -1, topics: make(map[string][]*partition),
+		marks: partition{kafka: l.watermarks()}}
+	if h != nil {
+		w.last = h.mark
+		w.start = eventstore.Start{Watermark: h.mark.watermark(h.ends.byPartition()), Found: true}
+		w.ends = h.ends.clone()
+		for _, topic := range sortedKeys(h.ends) {
+			w.list(topic, h.ends[topic])
+		}
+	}
+	return w
+}
+
+// list takes note that a watermark lists a topic's partitions.
+func (w *writer) list(topic string, ends []int64) {
+	for n, end := range ends {
+		p := &partition{topic: topic, kafka: eventstore.Partition{Topic: w.log.cfg.kafkaTopic(topic), Number: int32(n)}, end: end, next: end}
+		w.topics[topic] = append(w.topics[topic], p)
+		w.order = append(w.order, p)
+	}
+}
+
+// partitions are the listed partitions.
+func (w *writer) partitions() []*partition { return w.order }
+
+// Start implements [eventstore.Writer].
+func (w *writer) Start() eventstore.Start { return w.start }
+
+// Partition implements [eventstore.Writer].
+func (w *writer) Partition(topic string, key []byte) int32 {
+	n := len(w.topics[topic])
+	if n == 0 {
+		n = w.log.cfg.Partitions
+	}
+	return murmur2.Partition(key, n)
+}
+
+// Close implements [eventstore.Writer].
+func (w *writer) Close() error {
+	w.closed = true
+	return nil
+}
+
+// ready tells whether the writer may write.
+func (w *writer) ready(ctx context.Context) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case w.closed || w.log.isClosed():
+		return eventstore.ErrClosed
+	case w.err != nil:
+		return fmt.Errorf("the writer has ended: %w", w.err)
+	// The monotonic clock stands still while the machine sleeps, the wall clock may be set back: the later one counts.
+	case max(time.Since(w.begun), time.Now().Round(0).Sub(w.begun.Round(0))) > fenceAge:
+		return unavailable(fmt.Errorf("the fence is older than %v, begin again", fenceAge))
+	}
+	return nil
+}
+
+// ended makes an error of a request the writer's last one: its outcome is unknown, or it was fenced.
+func (w *writer) ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		w.err = unavailable(errors.Join(ctx.Err(), err))
+	} else {
+		w.err = seamError(err)
+	}
+	return w.err
+}
+
+// Watermark implements [eventstore.Writer].
+func (w *writer) Watermark(ctx context.Context, mark eventstore.Watermark) error {
+	if err := w.ready(ctx); err != nil {
+		return fmt.Errorf("watermark: %w", err)
+	}
+	if w.last != nil {
+		if err := mark.Follows(w.last.watermark(nil)); err != nil {
+			return fmt.Errorf("watermark: %w", err)
+		}
+	}
+	m := w.newMark(mark)
+	changed := make(ends)
+	for _, p := range w.order {
+		if end := p.endAt(m.CSN); end != w.ends[p.topic][p.kafka.Number] {
+			if changed[p.topic] == nil {
+				changed[p.topic] = append([]int64(nil), w.ends[p.topic]...)
+			}
+			changed[p.topic][p.kafka.Number] = end
+		}
+	}
+	if err := w.writeMark(ctx, m, changed); err != nil {
+		return fmt.Errorf("watermark: %w", w.ended(ctx, err))
+	}
+	for _, p := range w.order {
+		p.marked(m.CSN)
+	}
+	return nil
+}
+
+// newMark returns the record of a watermark, without its ends.
+func (w *writer) newMark(from eventstore.Watermark) *mark {
+	m := &mark{CSN: from.CSN, Position: from.Position, Config: from.Config, Producer: w.producer.id, Epoch: w.producer.epoch}
+	if !from.Time.IsZero() {
+		at := from.Time.UTC()
+		m.Time = &at
+	}
+	if w.last == nil {
+		m.LogID = rand.Text()
+	} else {
+		m.LogID = w.last.LogID
+	}
+	return m
+}
+
+// writeMark appends a watermark record whose ends differ in changed from the one before: step 20.
+func (w *writer) writeMark(ctx context.Context, m *mark, changed ends) error {
+	now := w.ends.clone()
+	for topic, list := range changed {
+		now[topic] = list
+	}
+	if w.full < 0 || w.sinceFull >= fullEvery || now.partitions() <= smallEnds {
+		m.Ends = now
+	} else {
+		base := w.full
+		m.Ends, m.Base = changed, &base
+	}
+	value, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	w.marks.building.reset()
+	w.marks.building.addPlain(value, time.Now())
+	if _, err := w.seal(&w.marks, nil); err != nil {
+		return err
+	}
+	if err := w.produce(ctx, &w.marks); err != nil {
+		return err
+	}
+	offset := w.marks.batches[0].base
+	w.marks.drop()
+	w.last, w.ends = m, now
+	if w.sinceFull++; m.full() {
+		w.full, w.sinceFull = offset, 0
+	}
+	return nil
+}
