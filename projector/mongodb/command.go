@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -70,7 +71,7 @@ const (
 // A missing _v compares lower than any number.
 func (c *updateCommand) add(id string, version int64, keep string, appendNew func(dst []byte, name string) ([]byte, error)) error {
 	before := len(c.buf)
-	buf, update := openDocument(c.buf, typeDocument, arrayIndex(c.n))
+	buf, update := openDocument(c.buf, typeDocument, strconv.Itoa(c.n))
 	buf, q := openDocument(buf, typeDocument, "q")
 	buf = appendString(buf, idField, id)
 	buf = closeDocument(buf, q)
@@ -137,8 +138,6 @@ func tombstone(version int64) func([]byte, string) ([]byte, error) {
 	}
 }
 
-func arrayIndex(i int) string { return fmt.Sprint(i) }
-
 // updateReply is what an update command answers: how many documents matched or were created, how many of the matched ones changed,
 // which updates created one, and which failed.
 type updateReply struct {
@@ -164,6 +163,10 @@ func (s *Sink) update(ctx context.Context, step string, c *updateCommand) (updat
 	raw, err := s.runRaw(ctx, c.finish())
 	if _, ok := errors.AsType[mongo.WriteException](err); ok {
 		err = nil // the reply has the same in a better form
+	}
+	if server, ok := errors.AsType[mongo.CommandError](err); ok && server.Code != 0 {
+		server.Message = server.Name // the message may quote a document
+		err = server
 	}
 	if err != nil {
 		return reply, commandError(ctx, step, err)

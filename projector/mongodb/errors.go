@@ -11,23 +11,44 @@ import (
 	"github.com/millrace-go/millrace/projector"
 )
 
-// MongoDB's error codes that are told apart (mongodb/mongo: src/mongo/base/error_codes.yml).
+// MongoDB's error codes that are told apart (src/mongo/base/error_codes.yml in its source).
 const (
-	codeUnauthorized     = 13
-	codeAuthFailed       = 18
-	codeNamespaceMissing = 26
-	codeNamespaceExists  = 48
-	codeIndexOptions     = 85
-	codeIndexSpecs       = 86
-	codeUUIDMismatch     = 361
-	codeDuplicateKey     = 11000
-	codeAtlas            = 8000
+	codeUnauthorized    = 13
+	codeAuthFailed      = 18
+	codeNamespaceExists = 48
+	codeIndexOptions    = 85
+	codeIndexSpecs      = 86
+	codeUUIDMismatch    = 361
+	codeAtlasAuth       = 8000
+	codeDuplicateKey    = 11000
 )
 
-// passing are codes of what passes: elections, shutdowns, lost connections, time-outs, contention, a full disk.
+// passing are the codes of what passes: elections, shutdowns, lost connections, time-outs, contention, a full disk.
 var passing = []int{
-	6, 7, 24, 43, 46, 50, 63, 64, 89, 91, 109, 112, 133, 134, 189, 196, 202, 234, 237, 246, 251, 262, 279, 290, 314, 317, 384, 391,
-	462, 9001, 10058, 10107, 11600, 11601, 11602, 13388, 13435, 13436, 14031,
+	6,     // HostUnreachable
+	7,     // HostNotFound
+	24,    // LockTimeout
+	46,    // LockBusy
+	50,    // MaxTimeMSExpired
+	64,    // WriteConcernFailed
+	89,    // NetworkTimeout
+	91,    // ShutdownInProgress
+	100,   // UnsatisfiableWriteConcern
+	112,   // WriteConflict
+	133,   // FailedToSatisfyReadPreference
+	134,   // ReadConcernMajorityNotAvailableYet
+	189,   // PrimarySteppedDown
+	262,   // ExceededTimeLimit
+	462,   // IngressRequestRateLimitExceeded
+	9001,  // SocketException
+	10107, // NotWritablePrimary
+	11600, // InterruptedAtShutdown
+	11601, // Interrupted
+	11602, // InterruptedDueToReplStateChange
+	13388, // StaleConfig
+	13435, // NotPrimaryNoSecondaryOk
+	13436, // NotPrimaryOrSecondary
+	14031, // OutOfDiskSpace
 }
 
 // commandError explains why a command failed. What leaves its effect unknown, or passes, wraps projector.ErrUnavailable.
@@ -46,7 +67,7 @@ func commandError(ctx context.Context, step string, err error) error {
 		return fmt.Errorf("mongodb: %s: %w: %w", step, projector.ErrUnavailable, err)
 	}
 	switch {
-	case server.Code == codeAuthFailed || server.Code == codeAtlas:
+	case server.Code == codeAuthFailed || server.Code == codeAtlasAuth:
 		return fmt.Errorf("mongodb: %s: user name or password is wrong, or the user is in another database than the URI's authSource: %s (code %d)",
 			step, server.Message, server.Code)
 	case server.Code == codeUnauthorized:
