@@ -121,7 +121,7 @@ func ExpectedHomes(ctx context.Context, db *sql.DB) (map[string]any, error) {
 
 // ExpectedProducts returns the product documents by id.
 func ExpectedProducts(ctx context.Context, db *sql.DB) (map[string]any, error) {
-	rows, err := db.QueryContext(ctx, `SELECT p.id, p.category_id, p.name, p.note, p.price, s.qty
+	rows, err := db.QueryContext(ctx, `SELECT p.id, p.category_id, p.name, p.note, p.price, s.qty, DATE_FORMAT(p.updated_at, '%Y-%m-%dT%H:%i:%s.%f')
 		FROM product p LEFT JOIN stock s ON s.product_id = p.id`)
 	if err != nil {
 		return nil, fmt.Errorf("expected products: %w", err)
@@ -130,13 +130,14 @@ func ExpectedProducts(ctx context.Context, db *sql.DB) (map[string]any, error) {
 	products := map[string]any{}
 	for rows.Next() {
 		var id, category json.Number
-		var name, price string
+		var name, price, updatedAt string
 		var note sql.NullString
 		var qty sql.NullInt64
-		if err := rows.Scan(&id, &category, &name, &note, &price, &qty); err != nil {
+		if err := rows.Scan(&id, &category, &name, &note, &price, &qty, &updatedAt); err != nil {
 			return nil, fmt.Errorf("expected products: %w", err)
 		}
-		p := map[string]any{"id": id, "category": category, "name": name, "price": price, "qty": json.Number(strconv.FormatInt(qty.Int64, 10))}
+		p := map[string]any{"id": id, "category": category, "name": name, "price": price,
+			"qty": json.Number(strconv.FormatInt(qty.Int64, 10)), "updated_at": updatedAt}
 		if note.Valid {
 			p["note"] = note.String
 		}
