@@ -52,7 +52,6 @@ type window struct {
 
 // run runs the projector until ctx ends or it halts, and returns why it halted or could not be drained.
 func (l *loop) run(ctx context.Context) error {
-	l.state.begin()
 	work, stop := drainContext(ctx, l.cfg.DrainTimeout)
 	defer stop()
 	err := l.open(ctx)

@@ -51,9 +51,15 @@ func (r *Runner) Run(ctx context.Context) error {
 		return errors.New("projector runner: Run is running already")
 	}
 	defer r.running.Store(false)
+	for _, l := range r.loops {
+		l.state.begin()
+	}
 	if err := r.check(ctx); err != nil {
 		if ctx.Err() != nil {
-			return nil
+			err = nil
+		}
+		for _, l := range r.loops {
+			l.state.stop(err)
 		}
 		return err
 	}
