@@ -23,9 +23,6 @@ const (
 type elasticsearch struct{}
 
 func (elasticsearch) install(ctx context.Context, in *installer) (programs, error) {
-	if err := in.needPrograms(ctx, []string{"java"}, "default-jre-headless"); err != nil {
-		return programs{}, err
-	}
 	dir, err := in.once(ctx, "elasticsearch-"+elasticVersion, func(dir string) error {
 		fetched := filepath.Join(dir, ".fetched")
 		err := in.mavenCopy(ctx, fetched, mavenArtifact{"org.elasticsearch.distribution.integ-test-zip", "elasticsearch", elasticVersion, "zip"})
@@ -41,6 +38,10 @@ func (elasticsearch) install(ctx context.Context, in *installer) (programs, erro
 		}
 		return os.RemoveAll(fetched)
 	})
+	if err != nil {
+		return programs{}, err
+	}
+	err = in.needPrograms(ctx, []string{"java"}, "default-jre-headless") // it may have gone since
 	return programs{home: dir, server: filepath.Join(dir, "bin/elasticsearch"), version: "Elasticsearch " + elasticVersion}, err
 }
 

@@ -25,9 +25,6 @@ const (
 type kafka struct{}
 
 func (kafka) install(ctx context.Context, in *installer) (programs, error) {
-	if err := in.needPrograms(ctx, []string{"java"}, "default-jre-headless"); err != nil {
-		return programs{}, err
-	}
 	dir, err := in.once(ctx, "kafka-"+kafkaVersion, func(dir string) error {
 		lib := filepath.Join(dir, "lib")
 		err := in.mavenCopy(ctx, lib,
@@ -39,6 +36,10 @@ func (kafka) install(ctx context.Context, in *installer) (programs, error) {
 		}
 		return verifyDir(lib, kafkaSums)
 	})
+	if err != nil {
+		return programs{}, err
+	}
+	err = in.needPrograms(ctx, []string{"java"}, "default-jre-headless") // it may have gone since
 	return programs{home: dir, server: lookPath("java"), version: "Kafka " + kafkaVersion}, err
 }
 

@@ -12,6 +12,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -52,14 +53,15 @@ func image(kind servers.Kind) string {
 // Provide is a servers.Provider: it runs the server of a kind in a container. Without a daemon, or without the image, it returns an error that
 // wraps servers.ErrNotProvided.
 func Provide(ctx context.Context, kind servers.Kind, logf func(format string, args ...any)) (servers.Address, error) {
-	if err := daemon(); err != nil {
+	daemon, err := daemonOnce()
+	if err != nil {
 		return servers.Address{}, fmt.Errorf("docker: %w: %w", err, servers.ErrNotProvided)
 	}
 	name := image(kind)
-	if err := have(ctx, name, logf); err != nil {
+	if err := have(ctx, daemon, name, logf); err != nil {
 		return servers.Address{}, fmt.Errorf("docker: image %s: %w: %w", name, err, servers.ErrNotProvided)
 	}
-	reaper(ctx, logf)
+	reaperOnce.Do(func() { reaper(ctx, daemon, logf) })
 	value, err := runners[kind](ctx, name, testcontainers.WithReuseByName(containerName(kind)))
 	if err != nil {
 		return servers.Address{}, fmt.Errorf("docker: %s from image %s: %w", kind, name, err)
@@ -67,69 +69,52 @@ func Provide(ctx context.Context, kind servers.Kind, logf func(format string, ar
 	return servers.Address{Kind: kind, Value: value, Origin: "docker image " + name}, nil
 }
 
-// daemon asks once for a process whether a Docker daemon answers.
-var daemon = sync.OnceValue(func() error {
-	if os.Getenv("DOCKER_HOST") == "" {
-		// The quick no, before testcontainers looks into every corner for a daemon.
-		home, _ := os.UserHomeDir()
-		found := false
-		for _, path := range []string{"/var/run/docker.sock", os.Getenv("XDG_RUNTIME_DIR") + "/docker.sock", home + "/.docker/run/docker.sock",
-			home + "/.docker/desktop/docker.sock", home + "/.testcontainers.properties"} {
-			_, err := os.Stat(path)
-			found = found || err == nil
-		}
-		if !found {
-			return fmt.Errorf("no daemon: DOCKER_HOST is not set, and there is no socket")
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
-	defer cancel()
-	answer := make(chan error, 1) // the goroutine ends with the client's call, at the latest when the process does
-	go func() {
-		answer <- withClient(func(c client.APIClient) error {
-			_, err := c.Ping(ctx, client.PingOptions{})
-			return err
-		})
-	}()
-	select {
-	case err := <-answer:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("the daemon did not answer within %v", answerTime)
-	}
-})
+// daemonOnce looks for a daemon once for a process.
+var daemonOnce = sync.OnceValues(findDaemon)
 
-// withClient lends a client of the daemon that testcontainers uses. testcontainers panics where it finds none.
-func withClient(use func(c client.APIClient) error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("no daemon: %v", r)
+// findDaemon returns a client of the first daemon that answers. It looks itself, and quickly: testcontainers asks every corner of a machine, panics
+// when it finds nothing, and reads the environment only once, before it is known whether the reaper can run.
+func findDaemon() (*client.Client, error) {
+	hosts := []string{os.Getenv("DOCKER_HOST")}
+	if hosts[0] == "" {
+		hosts = nil
+		home, _ := os.UserHomeDir()
+		for _, path := range []string{"/var/run/docker.sock", os.Getenv("XDG_RUNTIME_DIR") + "/docker.sock", home + "/.docker/run/docker.sock", home + "/.docker/desktop/docker.sock"} {
+			if _, err := os.Stat(path); err == nil {
+				hosts = append(hosts, "unix://"+path)
+			}
 		}
-	}()
-	p, err := testcontainers.NewDockerProvider()
-	if err != nil {
-		return err
 	}
-	defer p.Close()
-	return use(p.Client())
+	errs := []error{errors.New("no daemon answers (DOCKER_HOST, or a socket at its usual places)")}
+	for _, host := range hosts {
+		c, err := client.New(client.FromEnv, client.WithHost(host))
+		if err == nil {
+			ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+			_, err = c.Ping(ctx, client.PingOptions{})
+			cancel()
+		}
+		if err == nil {
+			return c, os.Setenv("DOCKER_HOST", host) // testcontainers takes the same one
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", host, err))
+	}
+	return nil, errors.Join(errs...)
 }
 
 // have sees to it that the daemon has an image. It pulls once: testcontainers itself would try again for a quarter of an hour.
-func have(ctx context.Context, name string, logf func(string, ...any)) error {
-	return withClient(func(c client.APIClient) error {
-		if _, err := c.ImageInspect(ctx, name); err == nil {
-			return nil
-		}
-		logf("docker: pulling %s", name)
-		ctx, cancel := context.WithTimeoutCause(ctx, pullTime, fmt.Errorf("not pulled within %v", pullTime))
-		defer cancel()
-		pull, err := c.ImagePull(ctx, name, client.ImagePullOptions{})
-		if err != nil {
-			return err
-		}
-		defer pull.Close()
-		return pull.Wait(ctx)
-	})
+func have(ctx context.Context, daemon *client.Client, name string, logf func(string, ...any)) error {
+	if _, err := daemon.ImageInspect(ctx, name); err == nil {
+		return nil
+	}
+	logf("docker: pulling %s", name)
+	ctx, cancel := context.WithTimeoutCause(ctx, pullTime, fmt.Errorf("not pulled within %v", pullTime))
+	defer cancel()
+	pull, err := daemon.ImagePull(ctx, name, client.ImagePullOptions{})
+	if err != nil {
+		return err
+	}
+	defer pull.Close()
+	return pull.Wait(ctx)
 }
 
 const ryukDisabled = "TESTCONTAINERS_RYUK_DISABLED"
@@ -137,16 +122,14 @@ const ryukDisabled = "TESTCONTAINERS_RYUK_DISABLED"
 var reaperOnce sync.Once
 
 // reaper decides, before the first container, whether testcontainers' reaper can run.
-func reaper(ctx context.Context, logf func(string, ...any)) {
-	reaperOnce.Do(func() {
-		if os.Getenv(ryukDisabled) != "" {
-			return
-		}
-		if err := have(ctx, testcontainers.ReaperDefaultImage, logf); err != nil {
-			logf("docker: no image %s (%v): the containers millrace-* will outlive the tests", testcontainers.ReaperDefaultImage, err)
-			os.Setenv(ryukDisabled, "true")
-		}
-	})
+func reaper(ctx context.Context, daemon *client.Client, logf func(string, ...any)) {
+	if os.Getenv(ryukDisabled) != "" {
+		return
+	}
+	if err := have(ctx, daemon, testcontainers.ReaperDefaultImage, logf); err != nil {
+		logf("docker: no image %s (%v): the containers millrace-* will outlive the tests", testcontainers.ReaperDefaultImage, err)
+		os.Setenv(ryukDisabled, "true")
+	}
 }
 
 // containerName is shared by the processes of one `go test`, and, where nothing removes containers, by all.

@@ -3,9 +3,11 @@ package docker
 import (
 	"context"
 	"fmt"
+	"net"
+	"time"
 
+	"github.com/moby/moby/api/types/network"
 	"github.com/testcontainers/testcontainers-go"
-	"github.com/testcontainers/testcontainers-go/modules/elasticsearch"
 	"github.com/testcontainers/testcontainers-go/modules/mariadb"
 	"github.com/testcontainers/testcontainers-go/modules/mongodb"
 	"github.com/testcontainers/testcontainers-go/modules/mysql"
@@ -13,6 +15,9 @@ import (
 
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
+
+// startTime is the longest wait for a server to answer in its container.
+const startTime = 2 * time.Minute
 
 // A runner runs a container from an image and returns the address as servers.Address holds it.
 type runner func(ctx context.Context, image string, opts ...testcontainers.ContainerCustomizer) (string, error)
@@ -31,7 +36,7 @@ var binlogArgs = []string{"--server-id=1", "--log-bin=binlog", "--binlog-format=
 
 func runMariaDB(ctx context.Context, image string, opts ...testcontainers.ContainerCustomizer) (string, error) {
 	args := append([]string{"--gtid-strict-mode=1"}, binlogArgs...)
-	c, err := mariadb.Run(ctx, image, append(opts, mariadb.WithUsername("root"), mariadb.WithPassword(""), testcontainers.WithCmd(args...))...)
+	c, err := mariadb.Run(ctx, image, append(opts, mariadb.WithUsername("root"), mariadb.WithPassword(""), testcontainers.WithCmd(args...), answers())...)
 	if err != nil {
 		return "", err
 	}
@@ -40,7 +45,7 @@ func runMariaDB(ctx context.Context, image string, opts ...testcontainers.Contai
 
 func runMySQL(ctx context.Context, image string, opts ...testcontainers.ContainerCustomizer) (string, error) {
 	args := append([]string{"--gtid-mode=ON", "--enforce-gtid-consistency=ON"}, binlogArgs...)
-	c, err := mysql.Run(ctx, image, append(opts, mysql.WithUsername("root"), mysql.WithPassword(""), testcontainers.WithCmd(args...))...)
+	c, err := mysql.Run(ctx, image, append(opts, mysql.WithUsername("root"), mysql.WithPassword(""), testcontainers.WithCmd(args...), answers())...)
 	if err != nil {
 		return "", err
 	}
@@ -48,6 +53,14 @@ func runMySQL(ctx context.Context, image string, opts ...testcontainers.Containe
 }
 
 func root(hostPort string, err error) (string, error) { return "root@tcp(" + hostPort + ")/", err }
+
+// answers waits until the server answers on its port. The modules wait for a line of the log, which only their vendors' builds print.
+func answers() testcontainers.CustomizeRequestOption {
+	return testcontainers.WithWaitStrategyAndDeadline(startTime, wait.ForSQL("3306/tcp", "mysql", func(host string, port network.Port) string {
+		dsn, _ := root(net.JoinHostPort(host, port.Port()), nil)
+		return dsn
+	}))
+}
 
 // kafkaStart waits in the container for the script that says under which address clients reach the broker: the port is known only when the
 // container runs. testcontainers' own Kafka module does the same, for another vendor's image.
@@ -94,11 +107,18 @@ func runKafka(ctx context.Context, image string, opts ...testcontainers.Containe
 	return c.PortEndpoint(ctx, "9092/tcp", "")
 }
 
+// runElasticsearch does without testcontainers' module, which takes 2 GB of memory and waits for an answer that a server without its
+// optional modules never gives.
 func runElasticsearch(ctx context.Context, image string, opts ...testcontainers.ContainerCustomizer) (string, error) {
-	c, err := elasticsearch.Run(ctx, image, append(opts, testcontainers.WithEnv(map[string]string{
-		"xpack.security.enabled": "false",
-		"ES_JAVA_OPTS":           "-Xms512m -Xmx512m",
-	}))...)
+	c, err := testcontainers.Run(ctx, image, append(opts,
+		testcontainers.WithExposedPorts("9200/tcp"),
+		testcontainers.WithEnv(map[string]string{
+			"discovery.type":         "single-node",
+			"xpack.security.enabled": "false",
+			"ES_JAVA_OPTS":           "-Xms512m -Xmx512m",
+			"cluster.routing.allocation.disk.threshold_enabled": "false",
+		}),
+		testcontainers.WithWaitStrategyAndDeadline(startTime, wait.ForHTTP("/_cluster/health?wait_for_status=yellow&timeout=1s").WithPort("9200/tcp")))...)
 	if err != nil {
 		return "", err
 	}
