@@ -66,6 +66,7 @@ func TestLog(t *testing.T, h Harness) {
 		{"readers beside a writer", concurrentReaders},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			c.run(t, &bench{Harness: h, store: h.New(t)})
 		})
 	}
