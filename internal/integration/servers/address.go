@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -41,10 +42,27 @@ func loopback(k Kind, port int, origin string) Address {
 
 // String is the address without a password.
 func (a Address) String() string {
-	if c, err := a.sql(); err == nil {
+	if a.Kind == MariaDB || a.Kind == MySQL {
+		c, err := a.sql()
+		if err != nil {
+			return "(not a data source name: user:password@tcp(host:port)/)"
+		}
 		return c.User + "@" + c.Addr
 	}
-	return a.Value
+	// Not by net/url: a connection string of MongoDB may name several hosts.
+	scheme, rest, ok := strings.Cut(a.Value, "://")
+	if !ok {
+		return a.Value
+	}
+	end := strings.IndexAny(rest, "/?")
+	if end < 0 {
+		end = len(rest)
+	}
+	if at := strings.LastIndexByte(rest[:end], '@'); at >= 0 {
+		user, _, _ := strings.Cut(rest[:at], ":")
+		rest = user + rest[at:]
+	}
+	return scheme + "://" + rest
 }
 
 // DSN is the go-sql-driver data source name of the administrator for a database, which may be empty. It is empty for other servers.

