@@ -37,7 +37,7 @@ func (s *Sink) Apply(ctx context.Context, t projector.Target, generation uint64,
 		if err == nil && w.Body != nil {
 			body, err = encodeBody(w.Body)
 		}
-		if err == nil && lineBytes+2*len(w.ID)+len(body) > maxBytes {
+		if err == nil && lineBytes+6*len(w.ID)+len(body) > maxBytes {
 			err = fmt.Errorf("the document has %d bytes, the cluster's http.max_content_length is %d", len(body), maxBytes)
 		}
 		if err != nil {
@@ -64,7 +64,7 @@ type applier struct {
 }
 
 func (a *applier) add(ctx context.Context, i int, body []byte) error {
-	if len(a.batch) > 0 && len(a.body)+lineBytes+2*len(a.writes[i].ID)+len(body) > a.max {
+	if len(a.batch) > 0 && len(a.body)+lineBytes+6*len(a.writes[i].ID)+len(body) > a.max {
 		if err := a.flush(ctx); err != nil {
 			return err
 		}
