@@ -205,6 +205,9 @@ func decompress(compression compress.Compression, data, scratch []byte) ([]byte,
 	r := codec.NewReader(bytes.NewReader(data))
 	defer r.Close()
 	out := scratch[:0]
+	if cap(out) == 0 {
+		out = make([]byte, 0, 4*len(data))
+	}
 	for {
 		if len(out) == cap(out) {
 			out = append(out, 0)[:len(out)]

@@ -22,10 +22,10 @@ const maxMessageBytes = 1 << 20
 // brokers gives the tests their brokers.
 type brokers struct {
 	name  string
-	start func(t *testing.T) []string
+	addrs func(t testing.TB) []string
 }
 
-var fake = brokers{"kfake", func(t *testing.T) []string {
+var fake = brokers{"kfake", func(t testing.TB) []string {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ var fake = brokers{"kfake", func(t *testing.T) []string {
 	return cluster.ListenAddrs()
 }}
 
-var genuine = brokers{"kafka", func(t *testing.T) []string {
+var genuine = brokers{"kafka", func(t testing.TB) []string {
 	return []string{servers.Find(t, servers.Kafka).Value}
 }}
 
@@ -53,7 +53,7 @@ func config(t *testing.T, addrs []string, pipeline string) kafkalog.Config {
 // transport returns connections that see new topics soon.
 func transport(t *testing.T) *kafka.Transport {
 	t.Helper()
-	tr := &kafka.Transport{MetadataTTL: 200 * time.Millisecond}
+	tr := &kafka.Transport{MetadataTTL: time.Second}
 	t.Cleanup(tr.CloseIdleConnections)
 	return tr
 }
@@ -97,7 +97,7 @@ func seamTopic(pipeline, topic string) string {
 }
 
 func testLog(t *testing.T, b brokers) {
-	addrs := b.start(t)
+	addrs := b.addrs(t)
 	eventstoretest.TestLog(t, eventstoretest.Harness{
 		MaxRecordBytes: maxMessageBytes,
 		New:            func(t *testing.T) eventstoretest.Store { return store{addrs, pipeline()} },
