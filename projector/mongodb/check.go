@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/millrace-go/millrace/projector"
 )
 
 const oldestMajor = 6 // the first whose commands take a collectionUUID
@@ -24,6 +26,10 @@ func (s *Sink) Check(ctx context.Context) error {
 		Msg     string `bson:"msg"`
 	}
 	if err := s.decode(ctx, "check: hello", s.db.Name(), bson.D{{Key: "hello", Value: 1}}, &hello); err != nil {
+		if errors.Is(err, projector.ErrUnavailable) {
+			return fmt.Errorf("%w (no primary was found: check the addresses, the replica set's name, here %q, and that the members' own addresses can be reached from here)",
+				err, s.replicaSet)
+		}
 		return err
 	}
 	var build struct {

@@ -62,6 +62,8 @@ type Sink struct {
 	cfg    Config
 	log    *slog.Logger
 
+	replicaSet string // as configured
+
 	mu    sync.Mutex
 	uuids map[string]bson.Binary // of collections that were prepared, or found when first written to
 }
@@ -132,7 +134,11 @@ func New(cfg Config) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mongodb: connect: %w", err)
 	}
-	return &Sink{client: client, db: client.Database(cfg.Database), cfg: cfg, log: cfg.Logger, uuids: map[string]bson.Binary{}}, nil
+	s := &Sink{client: client, db: client.Database(cfg.Database), cfg: cfg, log: cfg.Logger, uuids: map[string]bson.Binary{}}
+	if opts.ReplicaSet != nil {
+		s.replicaSet = *opts.ReplicaSet
+	}
+	return s, nil
 }
 
 // Kind returns "mongodb".
