@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"reflect"
-	"strconv"
 )
 
 // Documents is the outcome of comparing the documents of a read model with the database.
@@ -93,24 +92,23 @@ func ExpectedHomes(ctx context.Context, db *sql.DB) (map[string]any, error) {
 	defer rows.Close()
 	homes := map[string]any{}
 	for rows.Next() {
-		var catalog, category, product, qty json.Number
-		var title, shelf, name, price string
+		var catalog, title, category, shelf, product, name, price, qty string
 		var note sql.NullString
 		if err := rows.Scan(&catalog, &title, &category, &shelf, &product, &name, &note, &price, &qty); err != nil {
 			return nil, fmt.Errorf("expected homes: %w", err)
 		}
-		home, _ := homes[catalog.String()].(map[string]any)
+		home, _ := homes[catalog].(map[string]any)
 		if home == nil {
-			home = map[string]any{"id": catalog, "title": title, "categories": []any{}}
-			homes[catalog.String()] = home
+			home = map[string]any{"id": json.Number(catalog), "title": title, "categories": []any{}}
+			homes[catalog] = home
 		}
 		categories := home["categories"].([]any)
-		if n := len(categories); n == 0 || categories[n-1].(map[string]any)["id"] != category {
-			categories = append(categories, map[string]any{"id": category, "title": shelf, "products": []any{}})
+		if n := len(categories); n == 0 || categories[n-1].(map[string]any)["id"] != json.Number(category) {
+			categories = append(categories, map[string]any{"id": json.Number(category), "title": shelf, "products": []any{}})
 			home["categories"] = categories
 		}
 		last := categories[len(categories)-1].(map[string]any)
-		p := map[string]any{"id": product, "name": name, "price": price, "qty": qty}
+		p := map[string]any{"id": json.Number(product), "name": name, "price": price, "qty": json.Number(qty)}
 		if note.Valid {
 			p["note"] = note.String
 		}
@@ -121,7 +119,7 @@ func ExpectedHomes(ctx context.Context, db *sql.DB) (map[string]any, error) {
 
 // ExpectedProducts returns the product documents by id.
 func ExpectedProducts(ctx context.Context, db *sql.DB) (map[string]any, error) {
-	rows, err := db.QueryContext(ctx, `SELECT p.id, p.category_id, p.name, p.note, p.price, s.qty, DATE_FORMAT(p.updated_at, '%Y-%m-%dT%H:%i:%s.%f')
+	rows, err := db.QueryContext(ctx, `SELECT p.id, p.category_id, p.name, p.note, p.price, COALESCE(s.qty, 0), DATE_FORMAT(p.updated_at, '%Y-%m-%dT%H:%i:%s.%f')
 		FROM product p LEFT JOIN stock s ON s.product_id = p.id`)
 	if err != nil {
 		return nil, fmt.Errorf("expected products: %w", err)
@@ -129,19 +127,17 @@ func ExpectedProducts(ctx context.Context, db *sql.DB) (map[string]any, error) {
 	defer rows.Close()
 	products := map[string]any{}
 	for rows.Next() {
-		var id, category json.Number
-		var name, price, updatedAt string
+		var id, category, name, price, qty, updatedAt string
 		var note sql.NullString
-		var qty sql.NullInt64
 		if err := rows.Scan(&id, &category, &name, &note, &price, &qty, &updatedAt); err != nil {
 			return nil, fmt.Errorf("expected products: %w", err)
 		}
-		p := map[string]any{"id": id, "category": category, "name": name, "price": price,
-			"qty": json.Number(strconv.FormatInt(qty.Int64, 10)), "updated_at": updatedAt}
+		p := map[string]any{"id": json.Number(id), "category": json.Number(category), "name": name, "price": price,
+			"qty": json.Number(qty), "updated_at": updatedAt}
 		if note.Valid {
 			p["note"] = note.String
 		}
-		products[id.String()] = p
+		products[id] = p
 	}
 	return products, rows.Err()
 }

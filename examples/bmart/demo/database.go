@@ -1,0 +1,123 @@
+package demo
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+
+	"github.com/millrace-go/millrace/examples/bmart/check"
+	"github.com/millrace-go/millrace/examples/bmart/schema"
+	"github.com/millrace-go/millrace/internal/integration/servers"
+)
+
+// database is the private database server.
+type database struct {
+	flavor string
+	addr   string
+	admin  *sql.DB
+	shop   *sql.DB // the load's
+	reader schema.Account
+	relay  schema.Account // made with the server; it may read the binlog
+	tool   string         // mysqlbinlog or mariadb-binlog
+}
+
+func (s *supervisor) startDatabase(ctx context.Context) (*database, error) {
+	kind := servers.Kind(s.cfg.DB)
+	server, err := servers.Start(ctx, kind, servers.Options{Logf: s.logf})
+	if err != nil {
+		return nil, err
+	}
+	s.atEnd(server.Close)
+	s.say("database: %s", server.Version())
+	d := &database{
+		flavor: s.cfg.DB, addr: server.Address().HostPort(), tool: server.BinlogTool(),
+		relay:  schema.Account{User: servers.CDCUser, Password: servers.CDCPassword},
+		reader: schema.Reader(rand.Text(), kind == servers.MariaDB),
+	}
+	d.admin, err = sql.Open("mysql", server.Address().DSN(""))
+	if err != nil {
+		return nil, err
+	}
+	s.atEnd(d.admin.Close)
+	shop := schema.Shop(rand.Text())
+	if err := schema.Create(ctx, d.admin, shop, d.reader); err != nil {
+		return nil, err
+	}
+	d.shop, err = openDatabase(d.addr, shop.User, shop.Password)
+	if err != nil {
+		return nil, err
+	}
+	s.atEnd(d.shop.Close)
+	return d, nil
+}
+
+// executed returns everything the server has committed, as a GTID set.
+func (d *database) executed(ctx context.Context) (string, error) {
+	query := "SELECT @@global.gtid_binlog_pos"
+	if d.flavor == "mysql" {
+		query = "SELECT @@global.gtid_executed"
+	}
+	var gtids string
+	if err := d.admin.QueryRowContext(ctx, query).Scan(&gtids); err != nil {
+		return "", fmt.Errorf("read what the database has executed: %w", err)
+	}
+	return gtids, nil
+}
+
+// history reads the whole binlog through the server's own program.
+func (d *database) history(ctx context.Context) ([]check.Transaction, error) {
+	first, err := d.firstBinlog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	host, port, err := net.SplitHostPort(d.addr)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, d.tool, "--no-defaults", "--read-from-remote-server", "--host="+host, "--port="+port, "--user="+d.relay.User,
+		"-vv", "--base64-output=DECODE-ROWS", "--to-last-log", first)
+	cmd.Env = append(os.Environ(), "MYSQL_PWD="+d.relay.Password)
+	last := &lastLine{}
+	cmd.Stderr = last
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("read the binlog: %w", err)
+	}
+	transactions, err := check.ParseBinlog(stdout, d.flavor)
+	if err != nil {
+		_ = cmd.Process.Kill()
+	}
+	if waited := cmd.Wait(); err == nil && waited != nil {
+		err = fmt.Errorf("%w: %s", waited, last)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the binlog: %w", err)
+	}
+	return transactions, nil
+}
+
+func (d *database) firstBinlog(ctx context.Context) (string, error) {
+	rows, err := d.admin.QueryContext(ctx, "SHOW BINARY LOGS")
+	if err != nil {
+		return "", fmt.Errorf("list the binlogs: %w", err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil || !rows.Next() {
+		return "", errors.Join(errors.New("list the binlogs: there is none"), err, rows.Err())
+	}
+	var first string
+	values := []any{&first}
+	for range columns[1:] {
+		values = append(values, new(sql.RawBytes))
+	}
+	return first, rows.Scan(values...)
+}

@@ -1,0 +1,65 @@
+package demo
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// How the killer works.
+const (
+	killEvery     = 1200 * time.Millisecond // on average
+	relayShare    = 0.65                    // of the kills; the rest are the projector's
+	inFlushShare  = 0.7                     // of the relay's kills come just after it has begun to append
+	longestAppend = 4 * time.Millisecond    // they come within that
+	earlyShare    = 0.2                     // of the kills do not wait until the one before has recovered
+)
+
+// killer kills relay and projector at moments that the seed chooses, and returns when it has done so often enough.
+func (s *supervisor) killer(ctx context.Context) error {
+	r := rand.New(rand.NewPCG(s.cfg.Seed, 1<<32))
+	for n := range s.cfg.Kills {
+		victim, moment := s.projector, "at any moment"
+		if r.Float64() < relayShare {
+			victim = s.relay
+		}
+		if r.Float64() >= earlyShare {
+			if err := victim.waitBegun(ctx); err != nil {
+				return err
+			}
+		} else {
+			moment = "perhaps while it starts"
+		}
+		inFlush := victim == s.relay && r.Float64() < inFlushShare
+		pause := min(time.Duration(r.ExpFloat64()*float64(killEvery)), 4*killEvery)
+		if !sleep(ctx, pause) {
+			return nil
+		}
+		if inFlush {
+			moment = "while it appends"
+			select {
+			case <-s.flushing.next():
+			case <-time.After(2 * time.Second): // it may just be starting
+			case <-ctx.Done():
+				return nil
+			}
+			if !sleep(ctx, time.Duration(r.Int64N(int64(longestAppend)))) {
+				return nil
+			}
+		}
+		pid, _ := victim.pidAndStarts()
+		victim.kill()
+		s.say("kill %d of %d: %s (process %d), %s", n+1, s.cfg.Kills, victim.name, pid, moment)
+	}
+	return nil
+}
+
+// sleep returns false when ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}

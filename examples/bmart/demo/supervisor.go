@@ -1,0 +1,265 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/millrace-go/millrace/eventstore/kafkalog"
+	"github.com/millrace-go/millrace/examples/bmart/freshness"
+	"github.com/millrace-go/millrace/examples/bmart/home"
+	"github.com/millrace-go/millrace/examples/bmart/load"
+	"github.com/millrace-go/millrace/examples/bmart/product"
+	"github.com/millrace-go/millrace/internal/integration/servers"
+)
+
+// supervisor is one run of the demo.
+type supervisor struct {
+	cfg     Config
+	began   time.Time
+	outMu   sync.Mutex
+	closers []func() error
+
+	db        *database
+	brokers   []string
+	kafkaName string
+	log       *kafkalog.Log
+	sink      *openSink
+	spec      sinkSpec
+	docs      reader
+	relay     *process
+	projector *process
+	children  sync.WaitGroup
+	load      *load.Load
+	tracker   *freshness.Tracker
+	flow      *flow
+
+	sampling atomic.Bool // commits are samples of freshness
+	tails    atomic.Int64
+	written  atomic.Int64 // documents
+	retries  atomic.Int64
+	flushing pulse
+	failed   context.CancelCauseFunc
+}
+
+// Run runs the demo until ctx ends, which is no error, or until the check is done; its error says what the check found.
+func Run(ctx context.Context, cfg Config) (err error) {
+	cfg, err = cfg.withDefaults()
+	if err != nil {
+		return err
+	}
+	s := &supervisor{cfg: cfg, began: time.Now(), tracker: freshness.NewTracker()}
+	work, failed := context.WithCancelCause(ctx)
+	defer failed(nil)
+	s.failed = failed
+	defer func() { err = errors.Join(err, s.end()) }()
+	if err := s.start(work); err != nil {
+		return s.outcome(ctx, work, err)
+	}
+	if cfg.Check {
+		limited, cancel := context.WithTimeoutCause(work, cfg.Deadline, fmt.Errorf("the check was not done within %v", cfg.Deadline))
+		defer cancel()
+		err = s.check(limited)
+		if err != nil && limited.Err() != nil {
+			err = errors.Join(err, context.Cause(limited))
+		}
+	} else {
+		err = s.show(work)
+	}
+	return s.outcome(ctx, work, err)
+}
+
+// outcome returns why the run ended: what failed beside, or err. To be interrupted is an error only for a check.
+func (s *supervisor) outcome(ctx, work context.Context, err error) error {
+	if ctx.Err() != nil {
+		if s.cfg.Check {
+			return errors.New("interrupted")
+		}
+		return nil
+	}
+	if work.Err() != nil {
+		return context.Cause(work)
+	}
+	return err
+}
+
+func (s *supervisor) say(format string, args ...any) {
+	s.outMu.Lock()
+	defer s.outMu.Unlock()
+	fmt.Fprintf(s.cfg.Out, "%6.1fs  %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// logf hears about installations.
+func (s *supervisor) logf(format string, args ...any) { s.say(format, args...) }
+
+// atEnd has f called at the end, the last one first.
+func (s *supervisor) atEnd(f func() error) { s.closers = append(s.closers, f) }
+
+func (s *supervisor) end() error {
+	err := s.drain()
+	for _, f := range slices.Backward(s.closers) {
+		err = errors.Join(err, f())
+	}
+	return err
+}
+
+// drain lets relay and projectors finish what they have in hand, and waits for their end.
+func (s *supervisor) drain() error {
+	for _, p := range []*process{s.relay, s.projector} {
+		if p != nil {
+			p.drain()
+		}
+	}
+	s.children.Wait()
+	return nil
+}
+
+// start starts everything but the load.
+func (s *supervisor) start(ctx context.Context) (err error) {
+	s.say("SEED=%d", s.cfg.Seed)
+	if s.db, err = s.startDatabase(ctx); err != nil {
+		return err
+	}
+	if err := s.startKafka(ctx); err != nil {
+		return err
+	}
+	if s.spec, s.docs, err = s.startSink(ctx); err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(s.cfg.Log, nil)).With("process", "supervisor")
+	if s.sink, err = s.spec.open(logger); err != nil {
+		return err
+	}
+	s.atEnd(func() error { s.sink.close(); return nil })
+	if s.log, err = openLog(s.brokers, logger); err != nil {
+		return err
+	}
+	s.atEnd(s.log.Close)
+	if err := s.startFlow(ctx); err != nil {
+		return err
+	}
+	t := task{Flavor: s.db.flavor, Addr: s.db.addr, Brokers: s.brokers, Sink: s.spec, Break: s.cfg.Break}
+	t.User, t.Password = s.db.relay.User, s.db.relay.Password
+	s.relay = s.startProcess(RelayChild, t)
+	t.User, t.Password = s.db.reader.User, s.db.reader.Password
+	s.projector = s.startProcess(ProjectorChild, t)
+	s.load, err = load.New(load.Config{DB: s.db.shop, Catalogs: s.cfg.Catalogs, Rate: s.cfg.Rate, Seed: s.cfg.Seed, Committed: s.committed})
+	return err
+}
+
+func (s *supervisor) startKafka(ctx context.Context) error {
+	if s.cfg.Kafka == "real" {
+		server, err := servers.Start(ctx, servers.Kafka, servers.Options{Logf: s.logf})
+		if err != nil {
+			return err
+		}
+		s.atEnd(server.Close)
+		s.brokers, s.kafkaName = []string{server.Address().Value}, server.Version()
+	} else {
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+		if err != nil {
+			return fmt.Errorf("in-process kafka: %w", err)
+		}
+		s.atEnd(func() error { cluster.Close(); return nil })
+		s.brokers, s.kafkaName = cluster.ListenAddrs(), "Kafka in process"
+	}
+	s.say("log: %s", s.kafkaName)
+	return nil
+}
+
+func (s *supervisor) startFlow(ctx context.Context) error {
+	s.flow = &flow{log: s.log, tracker: s.tracker}
+	follow, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := s.flow.run(follow); err != nil && follow.Err() == nil {
+			s.failed(err)
+		}
+	}()
+	s.atEnd(func() error { stop(); <-ended; return nil })
+	return nil
+}
+
+func (s *supervisor) startProcess(name string, t task) *process {
+	p := newProcess(name, t, s.cfg.Log, s.reported)
+	s.children.Go(func() {
+		if err := p.run(); err != nil {
+			s.failed(err)
+		}
+	})
+	return p
+}
+
+// reported takes a child's report.
+func (s *supervisor) reported(m report) {
+	switch m.Event {
+	case eventTail:
+		if m.Tail > 0 {
+			s.tails.Add(1)
+		}
+	case eventFlushing:
+		s.flushing.beat()
+	case eventRetry:
+		s.retries.Add(1)
+	case eventWritten:
+		s.written.Add(int64(len(m.Written)))
+		for _, w := range m.Written {
+			s.tracker.Written(freshness.Document{Kind: m.Kind, ID: w.ID}, w.CSN, m.At)
+		}
+	}
+}
+
+// committed takes the load's commits.
+func (s *supervisor) committed(c load.Commit) {
+	if c.Product != 0 && s.sampling.Load() {
+		s.tracker.Committed(c.Product, c.UpdatedAt, c.At,
+			freshness.Document{Kind: home.Name, ID: strconv.FormatUint(c.Catalog, 10)},
+			freshness.Document{Kind: product.Name, ID: strconv.FormatUint(c.Product, 10)})
+	}
+}
+
+// caughtUp waits until the log, and then the documents, have everything that the database has executed now.
+func (s *supervisor) caughtUp(ctx context.Context) error {
+	want, err := s.db.executed(ctx)
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		head, found, err := s.log.Head(ctx)
+		if err != nil {
+			return fmt.Errorf("read the log's head: %w", err)
+		}
+		covers := false
+		if found {
+			if covers, err = head.Position.Covers(want); err != nil {
+				return err
+			}
+		}
+		for _, name := range []string{home.Name, product.Name} {
+			progress, found, err := s.sink.Progress(ctx, name)
+			if err != nil {
+				return fmt.Errorf("read the progress of %s: %w", name, err)
+			}
+			covers = covers && found && progress.CSN >= head.CSN
+		}
+		if covers {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for relay and projectors: %w", context.Cause(ctx))
+		case <-tick.C:
+		}
+	}
+}
