@@ -9,7 +9,6 @@ import (
 	"net"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
 
 	"github.com/millrace-go/millrace/eventstore"
 )
@@ -125,9 +124,4 @@ func explain(err error) error {
 		return fmt.Errorf("%w: the source's clock is ahead of the broker's by more than the topic's message.timestamp.after.max.ms", err)
 	}
 	return err
-}
-
-// isMissing tells whether an error says that a topic or partition is not there (or not yet known here).
-func isMissing(err error) bool {
-	return errors.Is(err, kafka.UnknownTopicOrPartition) || errors.Is(err, protocol.ErrNoTopic) || errors.Is(err, protocol.ErrNoPartition)
 }

@@ -180,6 +180,9 @@ func (r *fetchRequest) decode(b []byte) (*fetchResponse, error) {
 	}
 	for range d.int32() {
 		topic := string(d.take(int(d.int16())))
+		if d.failed {
+			break
+		}
 		for range d.int32() {
 			p := fetchedPartition{Partition: eventstore.Partition{Topic: topic, Number: d.int32()}}
 			if code := d.int16(); code != 0 {
