@@ -38,7 +38,7 @@ func (s *Sink) Check(ctx context.Context) error {
 	}
 	if health.Status == "red" {
 		// It may be somebody else's index: Prepare waits for those of the read models.
-		s.log.WarnContext(ctx, "elasticsearch cluster status is red", "unassigned_shards", health.Unassigned)
+		s.log.WarnContext(ctx, "elastic: the cluster's status is red", "unassigned_shards", health.Unassigned)
 	}
 	return s.checkPrivileges(ctx, s.cfg.ProgressIndex)
 }

@@ -51,7 +51,7 @@ type Config struct {
 	// name need one each. Empty means DefaultProgressIndex.
 	ProgressIndex string
 
-	// Logger receives warnings. Nil discards them.
+	// Logger hears of indexes that are created, generations that are published, and a cluster in a bad state. Nil means silence.
 	Logger *slog.Logger
 }
 

@@ -37,7 +37,10 @@ func (s *Sink) Prepare(ctx context.Context, t projector.Target, generation uint6
 		return fmt.Errorf("elastic: target %q: %w", t.Name, err)
 	}
 	err = s.do(ctx, "create index "+st.index, esapi.IndicesCreateRequest{Index: st.index, Body: bytes.NewReader(text)}, nil)
-	if err != nil && !isType(err, "resource_already_exists_exception") {
+	switch {
+	case err == nil:
+		s.log.InfoContext(ctx, "elastic: index created", "index", st.index)
+	case !isType(err, "resource_already_exists_exception"):
 		return err
 	}
 	if err := s.waitActive(ctx, st.index); err != nil {
@@ -188,6 +191,9 @@ func (s *Sink) Publish(ctx context.Context, t projector.Target, generation uint6
 	err = s.do(ctx, "publish "+st.index, esapi.IndicesUpdateAliasesRequest{Body: bytes.NewReader(body)}, &reply)
 	if err == nil && !reply.Acknowledged {
 		err = fmt.Errorf("elastic: publish %s: not acknowledged by all nodes in time: %w", st.index, projector.ErrUnavailable)
+	}
+	if err == nil {
+		s.log.InfoContext(ctx, "elastic: generation published", "alias", st.public, "index", st.index)
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -49,6 +50,9 @@ type Config struct {
 	// ProgressCollection is for progress records. Pipelines that share a database and have projectors of the same name need one
 	// each. Empty means DefaultProgressCollection.
 	ProgressCollection string
+
+	// Logger hears of collections that are created and generations that are published. Nil means silence.
+	Logger *slog.Logger
 }
 
 // Sink stores documents in MongoDB. It is safe for concurrent use. Close it to end its connections.
@@ -56,6 +60,7 @@ type Sink struct {
 	client *mongo.Client
 	db     *mongo.Database
 	cfg    Config
+	log    *slog.Logger
 
 	replicaSet string // as configured
 
@@ -111,6 +116,9 @@ func New(cfg Config) (*Sink, error) {
 	if err := checkName(cfg.ProgressCollection); err != nil {
 		bad("ProgressCollection: %w", err)
 	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
@@ -126,7 +134,7 @@ func New(cfg Config) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mongodb: connect: %w", err)
 	}
-	s := &Sink{client: client, db: client.Database(cfg.Database), cfg: cfg, uuids: map[string]bson.Binary{}}
+	s := &Sink{client: client, db: client.Database(cfg.Database), cfg: cfg, log: cfg.Logger, uuids: map[string]bson.Binary{}}
 	if opts.ReplicaSet != nil {
 		s.replicaSet = *opts.ReplicaSet
 	}

@@ -97,6 +97,7 @@ func (s *Sink) Prepare(ctx context.Context, t projector.Target, generation uint6
 		if err != nil && !hasCode(err, codeNamespaceExists) { // another process was faster
 			return commandError(ctx, "create collection "+st.collection, err)
 		}
+		s.log.InfoContext(ctx, "mongodb: collection created", "collection", st.collection)
 		if entry, err = s.lookUp(ctx, st.collection); err != nil {
 			return err
 		}
@@ -217,12 +218,16 @@ func (s *Sink) Publish(ctx context.Context, t projector.Target, generation uint6
 		return err
 	}
 	if view == nil {
-		err := define("create")
-		if err == nil || !hasCode(err, codeNamespaceExists) {
-			return commandError(ctx, "create view "+st.public, err)
-		}
+		err = define("create")
 	}
-	return commandError(ctx, "switch view "+st.public, define("collMod"))
+	if view != nil || hasCode(err, codeNamespaceExists) { // another process was faster
+		err = define("collMod")
+	}
+	if err != nil {
+		return commandError(ctx, "publish "+st.collection, err)
+	}
+	s.log.InfoContext(ctx, "mongodb: generation published", "view", st.public, "collection", st.collection)
+	return nil
 }
 
 // viewPipeline is what readers see: documents that are not tombstones, without the sink's fields.
