@@ -1,17 +1,8 @@
 package binlog
 
 import (
-	"bytes"
 	"fmt"
-
-	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/encoding/japanese"
-	"golang.org/x/text/encoding/korean"
-	"golang.org/x/text/encoding/simplifiedchinese"
-	"golang.org/x/text/encoding/traditionalchinese"
-	"golang.org/x/text/encoding/unicode"
-	"golang.org/x/text/encoding/unicode/utf32"
+	"unicode/utf8"
 )
 
 // charset turns a column's bytes into UTF-8.
@@ -49,63 +40,71 @@ func (s *charsets) of(collation uint64) (*charset, error) {
 	return c, nil
 }
 
-// replacement is what a decoder puts where there is no character.
-var replacement = []byte("\ufffd")
-
-// encodings are the character sets that are not UTF-8 already.
-var encodings = map[string]encoding.Encoding{
-	"latin1":   charmap.Windows1252, // MySQL's latin1 is cp1252
-	"latin2":   charmap.ISO8859_2,
-	"latin5":   charmap.ISO8859_9,
-	"latin7":   charmap.ISO8859_13,
-	"greek":    charmap.ISO8859_7,
-	"hebrew":   charmap.ISO8859_8,
-	"cp1250":   charmap.Windows1250,
-	"cp1251":   charmap.Windows1251,
-	"cp1256":   charmap.Windows1256,
-	"cp1257":   charmap.Windows1257,
-	"cp850":    charmap.CodePage850,
-	"cp852":    charmap.CodePage852,
-	"cp866":    charmap.CodePage866,
-	"koi8r":    charmap.KOI8R,
-	"koi8u":    charmap.KOI8U,
-	"tis620":   charmap.Windows874,
-	"macroman": charmap.Macintosh,
-	"ucs2":     unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM),
-	"utf16":    unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM),
-	"utf16le":  unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM),
-	"utf32":    utf32.UTF32(utf32.BigEndian, utf32.IgnoreBOM),
-	"gbk":      simplifiedchinese.GBK,
-	"gb18030":  simplifiedchinese.GB18030,
-	"big5":     traditionalchinese.Big5,
-	"sjis":     japanese.ShiftJIS,
-	"cp932":    japanese.ShiftJIS,
-	"ujis":     japanese.EUCJP,
-	"eucjpms":  japanese.EUCJP,
-	"euckr":    korean.EUCKR,
-}
-
 func newCharset(name string) (*charset, error) {
 	switch name {
 	case "utf8", "utf8mb3", "utf8mb4", "ascii":
 		return &charset{name: name}, nil
+	case "ucs2", "utf16":
+		return decoded(name, utf16Rune(bigEndian)), nil
+	case "utf16le":
+		return decoded(name, utf16Rune(littleEndian)), nil
+	case "utf32":
+		return decoded(name, utf32Rune), nil
 	}
-	enc, ok := encodings[name]
-	if !ok {
-		return nil, fmt.Errorf("character set %s is not supported. Fix: convert the column to utf8mb4, or exclude the table", name)
+	table, err := loadCodeTable(name)
+	if err != nil {
+		return nil, err
 	}
-	decoder := enc.NewDecoder()
+	return decoded(name, table.rune), nil
+}
+
+// decoded makes a charset of a function that reads one character at the head of s, which is not empty; its length is 0 when there is
+// none.
+func decoded(name string, next func(s []byte) (r rune, n int)) *charset {
 	var buf []byte
 	return &charset{name: name, decode: func(s []byte) ([]byte, error) {
-		// One byte becomes at most three.
-		if cap(buf) < 3*len(s)+8 {
-			buf = make([]byte, 3*len(s)+8)
+		buf = buf[:0]
+		for len(s) > 0 {
+			r, n := next(s)
+			if n == 0 {
+				return nil, fmt.Errorf("character set %s: %w", name, errNotUTF8)
+			}
+			buf = appendRune(buf, r)
+			s = s[n:]
 		}
-		decoder.Reset()
-		n, _, err := decoder.Transform(buf[:cap(buf)], s, true)
-		if err != nil || bytes.Contains(buf[:n], replacement) {
-			return nil, fmt.Errorf("character set %s: %w", name, errNotUTF8)
+		return buf, nil
+	}}
+}
+
+// appendRune appends UTF-8, and half of a surrogate pair in the same manner, as the servers' own utf8 does.
+func appendRune(dst []byte, r rune) []byte {
+	if r >= 0xd800 && r <= 0xdfff {
+		return append(dst, 0xed, 0x80|byte(r>>6&0x3f), 0x80|byte(r&0x3f))
+	}
+	return utf8.AppendRune(dst, r)
+}
+
+func utf16Rune(order func([]byte) uint64) func([]byte) (rune, int) {
+	return func(s []byte) (rune, int) {
+		if len(s) < 2 {
+			return 0, 0
 		}
-		return buf[:n], nil
-	}}, nil
+		r := rune(order(s[:2]))
+		if r >= 0xd800 && r <= 0xdbff && len(s) >= 4 {
+			if low := rune(order(s[2:4])); low >= 0xdc00 && low <= 0xdfff {
+				return 0x10000 + (r-0xd800)<<10 + low - 0xdc00, 4
+			}
+		}
+		return r, 2
+	}
+}
+
+func utf32Rune(s []byte) (rune, int) {
+	if len(s) < 4 {
+		return 0, 0
+	}
+	if v := bigEndian(s[:4]); v <= utf8.MaxRune {
+		return rune(v), 4
+	}
+	return 0, 0
 }
