@@ -8,16 +8,17 @@ import (
 
 // How the killer works.
 const (
-	killEvery     = 1200 * time.Millisecond // on average
-	relayShare    = 0.65                    // of the kills; the rest are the projector's
-	inFlushShare  = 0.7                     // of the relay's kills come just after it has begun to append
-	longestAppend = 4 * time.Millisecond    // they come within that
-	earlyShare    = 0.2                     // of the kills do not wait until the one before has recovered
+	relayShare    = 0.65                 // of the kills; the rest are the projector's
+	inFlushShare  = 0.7                  // of the relay's kills come just after it has begun to append
+	longestAppend = 4 * time.Millisecond // they come within that
+	earlyShare    = 0.2                  // of the kills do not wait until the one before has recovered
+	loadShare     = 0.8                  // of the load's time is for the kills
 )
 
 // killer kills relay and projector at moments that the seed chooses, and returns when it has done so often enough.
 func (s *supervisor) killer(ctx context.Context) error {
 	r := rand.New(rand.NewPCG(s.cfg.Seed, 1<<32))
+	mean := float64(s.loadTime()) * loadShare / float64(max(1, s.cfg.Kills))
 	for n := range s.cfg.Kills {
 		victim, moment := s.projector, "at any moment"
 		if r.Float64() < relayShare {
@@ -31,7 +32,7 @@ func (s *supervisor) killer(ctx context.Context) error {
 			moment = "perhaps while it starts"
 		}
 		inFlush := victim == s.relay && r.Float64() < inFlushShare
-		pause := min(time.Duration(r.ExpFloat64()*float64(killEvery)), 4*killEvery)
+		pause := time.Duration(min(r.ExpFloat64(), 3) * mean)
 		if !sleep(ctx, pause) {
 			return nil
 		}
@@ -52,6 +53,14 @@ func (s *supervisor) killer(ctx context.Context) error {
 		s.say("kill %d of %d: %s (process %d), %s", n+1, s.cfg.Kills, victim.name, pid, moment)
 	}
 	return nil
+}
+
+// loadTime is how long the load takes at its rate; for a load without end, as long as the kills may take together.
+func (s *supervisor) loadTime() time.Duration {
+	if s.cfg.Changes == 0 {
+		return time.Duration(s.cfg.Kills) * 5 * time.Second
+	}
+	return time.Duration(s.cfg.Changes) * time.Second / time.Duration(s.cfg.Rate)
 }
 
 // sleep returns false when ctx ends first.

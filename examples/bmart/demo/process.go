@@ -27,11 +27,12 @@ type process struct {
 	killed   bool // by kill
 	draining bool
 	starts   int
-	begun    chan struct{} // closed when the running child has begun its work
+	working  bool  // the running child has begun its work
+	changed  pulse // working has changed
 }
 
 func newProcess(name string, t task, log io.Writer, report func(report)) *process {
-	return &process{name: name, task: t, log: log, report: report, begun: make(chan struct{})}
+	return &process{name: name, task: t, log: log, report: report}
 }
 
 // run returns when the child has ended by itself, which is an error unless it was asked to.
@@ -97,25 +98,17 @@ func (p *process) start(last *lastLine) (wait func() error, err error) {
 	if err != nil {
 		return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
 	}
-	p.cmd, p.stdin, p.killed = cmd, stdin, false
+	p.cmd, p.stdin, p.killed, p.working = cmd, stdin, false, false
 	p.starts++
-	begun := p.begun
 	return func() error {
-		p.listen(stdout, begun)
-		err := cmd.Wait()
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if p.begun = make(chan struct{}); p.draining {
-			close(p.begun)
-		}
-		return err
+		p.listen(stdout)
+		return cmd.Wait()
 	}, nil
 }
 
 // listen hands on the child's reports until there are no more.
-func (p *process) listen(stdout io.Reader, begun chan struct{}) {
+func (p *process) listen(stdout io.Reader) {
 	lines := bufio.NewReaderSize(stdout, 1<<16)
-	open := true
 	for {
 		line, err := lines.ReadBytes('\n')
 		if err != nil {
@@ -125,9 +118,11 @@ func (p *process) listen(stdout io.Reader, begun chan struct{}) {
 		if json.Unmarshal(line, &m) != nil {
 			continue
 		}
-		if open && (m.Event == eventBegan || m.Event == eventWindow) {
-			close(begun)
-			open = false
+		if m.Event == eventBegan || m.Event == eventWindow {
+			p.mu.Lock()
+			p.working = !p.killed
+			p.mu.Unlock()
+			p.changed.beat()
 		}
 		p.report(m)
 	}
@@ -138,7 +133,7 @@ func (p *process) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd != nil && !p.draining {
-		p.killed = true
+		p.killed, p.working = true, false
 		_ = p.cmd.Process.Kill() // it may have ended
 	}
 }
@@ -156,18 +151,24 @@ func (p *process) drain() {
 	}
 }
 
-// waitBegun waits until the running child has begun its work.
+// waitBegun waits until a child has begun its work that has not been killed since.
 func (p *process) waitBegun(ctx context.Context) error {
-	p.mu.Lock()
-	begun := p.begun
-	p.mu.Unlock()
-	select {
-	case <-begun:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(time.Minute):
-		return fmt.Errorf("%s process has not begun within a minute", p.name)
+	late := time.NewTimer(time.Minute)
+	defer late.Stop()
+	for {
+		p.mu.Lock()
+		working, changed := p.working, p.changed.next()
+		p.mu.Unlock()
+		if working {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-late.C:
+			return fmt.Errorf("%s process has not begun within a minute", p.name)
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ func (s sinkSpec) open(logger *slog.Logger) (*openSink, error) {
 		}
 		return &openSink{sink, func() { _ = sink.Close() }}, nil // nothing is on its way any more
 	case sinkMongoDB:
-		sink, err := mongodb.New(mongodb.Config{URI: s.Address, Database: pipeline, Logger: logger})
+		sink, err := mongodb.New(mongodb.Config{URI: s.Address, Database: pipeline})
 		if err != nil {
 			return nil, err
 		}
