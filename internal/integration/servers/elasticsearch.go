@@ -130,12 +130,16 @@ func (e elasticsearch) command(s *Server, _ bool) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
+	jvm := "-Xms512m -Xmx512m -XX:-AlwaysPreTouch"
+	if s.spawned == nil {
+		jvm += " -XX:TieredStopAtLevel=1" // a private server lives briefly: this halves the 17 CPU seconds of its start
+	}
 	cmd := exec.Command(s.prog.server)
 	tmp := filepath.Join(s.dir, "tmp")
 	cmd.Env = append(os.Environ(),
 		"ES_PATH_CONF="+filepath.Join(s.dir, "config"),
 		"ES_JAVA_HOME="+filepath.Dir(filepath.Dir(java)),
-		"ES_JAVA_OPTS=-Xms512m -Xmx512m -XX:-AlwaysPreTouch",
+		"ES_JAVA_OPTS="+jvm,
 		"ES_TMPDIR="+tmp, "LIBFFI_TMPDIR="+tmp, "HOME="+tmp, "CLI_JAVA_OPTS=-Djava.io.tmpdir="+tmp)
 	if os.Geteuid() == 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}

@@ -62,7 +62,7 @@ func (k kafka) format(ctx context.Context, s *Server) error {
 	if err := k.write(s); err != nil {
 		return err
 	}
-	return run(ctx, s.data(), s.prog.server, "-Xmx128m", "-XX:+UseSerialGC", "-cp", k.jars(s), "kafka.tools.StorageTool", "format", "--standalone",
+	return run(ctx, s.data(), s.prog.server, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", k.jars(s), "kafka.tools.StorageTool", "format", "--standalone",
 		"-t", kafkaCluster, "-c", k.settings(s))
 }
 

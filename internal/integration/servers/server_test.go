@@ -33,7 +33,7 @@ var clients = map[Kind]client{
 	MongoDB:       {writeMongo, readMongo},
 }
 
-// TestServerLife takes each kind through its life: start, use, pause, SIGKILL, restart on the same data, shutdown, restart, close.
+// TestServerLife takes each kind through its life: start, use, pause, SIGKILL, restart on the same data, shutdown, close.
 func TestServerLife(t *testing.T) {
 	for _, kind := range Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
@@ -92,11 +92,8 @@ func TestServerLife(t *testing.T) {
 			if err := s.Stop(ctx); err != nil {
 				t.Fatal("stop again:", err)
 			}
-			if err := s.Restart(ctx); err != nil {
-				t.Fatal("restart after a stop:", err)
-			}
-			if err := c.read(ctx, s.Address()); err != nil {
-				t.Fatal("read after a stop:", err)
+			if !portFree(port) {
+				t.Errorf("port %d is in use after Stop", port)
 			}
 		})
 	}
