@@ -240,3 +240,44 @@ func TestQueryWaitsForDatabase(t *testing.T) {
 		}
 	})
 }
+
+// TestQueryMoveAhead pins down what docs/decisions/0003-query-targets.md says is not promised: the database has moved a product away when the window
+// with its stock's change is written, and the log does not have the move yet. The document it has left follows with the move.
+func TestQueryMoveAhead(t *testing.T) {
+	r, db := newRig(t), newTreeDB(1)
+	r.feed.Keys = map[string][]string{"shop.stock": {"product_id"}}
+	state := func(edit func(*tree)) {
+		s := db.states[len(db.states)-1].clone()
+		edit(s)
+		db.states = append(db.states, s)
+	}
+	runner, stop := r.run(projector.Config{Projectors: []projector.Projector{homes(db)}})
+	state(func(s *tree) {
+		s.catalogs[1], s.catalogs[2] = catalogRow{1, "one"}, catalogRow{2, "two"}
+		s.categories[1], s.categories[2] = categoryRow{1, 1, "a"}, categoryRow{2, 2, "b"}
+		s.products[1], s.stocks[1] = productRow{1, 1, "p"}, stockRow{1, 5}
+	})
+	s := db.last()
+	r.commit(projectortest.Put("shop.catalog", s.catalogs[1]), projectortest.Put("shop.catalog", s.catalogs[2]), projectortest.Put("shop.category", s.categories[1]),
+		projectortest.Put("shop.category", s.categories[2]), projectortest.Put("shop.product", s.products[1]), projectortest.Put("shop.stock", s.stocks[1]))
+	r.waitFor(runner, "home", 1)
+	before := db.last().homes()
+	r.want("home", before)
+
+	db.mu.Lock()
+	state2, state3 := db.states[1].clone(), (*tree)(nil)
+	state2.stocks[1] = stockRow{1, 4}
+	state3 = state2.clone()
+	state3.products[1] = productRow{1, 2, "p"}
+	db.states = append(db.states, state3, state3) // whoever asks for the first sees the second, too
+	db.mu.Unlock()
+	r.commit(projectortest.Put("shop.stock", state2.stocks[1]))
+	r.waitFor(runner, "home", 2)
+	r.want("home", map[string]string{"1": before["1"], "2": state3.homes()["2"]}) // 2 is ahead, 1 has lost the product and shows it still
+	r.commit(projectortest.Put("shop.product", state3.products[1]))
+	r.waitFor(runner, "home", 3)
+	r.want("home", state3.homes())
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
