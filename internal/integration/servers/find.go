@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 )
 
 // TB is what Find needs of a test; *testing.T and *testing.B have it. It is written out here so that a program that starts servers does
@@ -93,7 +94,9 @@ func Locate(ctx context.Context, kind Kind, logf func(format string, args ...any
 func locate(ctx context.Context, kind Kind, driver driver, logf func(string, ...any)) (Address, error) {
 	if v := os.Getenv(kind.Env()); v != "" {
 		a := Address{Kind: kind, Value: v, Origin: "environment " + kind.Env()}
-		if err := driver.ping(ctx, a); err != nil {
+		waiting, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		if err := await(waiting, nil, func(ctx context.Context) error { return driver.ping(ctx, a) }); err != nil {
 			return a, fmt.Errorf("%s=%v does not answer: %w", kind.Env(), a, err)
 		}
 		return a, ensureUser(ctx, a)

@@ -46,9 +46,7 @@ func TestLocateEnvironment(t *testing.T) {
 	}
 	closed := l.Addr().String()
 	l.Close()
-	for kind, value := range map[Kind]string{
-		MySQL: "root:secret@tcp(" + closed + ")/", Kafka: closed, Elasticsearch: "http://elastic:secret@" + closed, MongoDB: "mongodb://root:secret@" + closed + "/?replicaSet=rs0",
-	} {
+	for kind, value := range map[Kind]string{MySQL: "root:secret@tcp(" + closed + ")/", MongoDB: "mongodb://root:secret@" + closed + "/?replicaSet=rs0"} {
 		t.Setenv(kind.Env(), value)
 		_, err := Locate(t.Context(), kind, t.Logf)
 		if err == nil || !strings.Contains(err.Error(), kind.Env()) || strings.Contains(err.Error(), "secret") {

@@ -22,7 +22,7 @@ type Options struct {
 	// Args are appended to the server's own: command line arguments for MariaDB, MySQL and MongoDB, lines `key=value` of
 	// server.properties for Kafka, and lines `key: value` of elasticsearch.yml for Elasticsearch. Where one is given twice, the last holds.
 	Args []string
-	// Ready is the longest time to wait until the server answers; 0 means two minutes.
+	// Ready is the longest time to wait until the server answers; 0 means five minutes. A server that ends is not waited for.
 	Ready time.Duration
 	// Logf hears about installations and other slow steps; nil means silence.
 	Logf func(format string, args ...any)
@@ -165,33 +165,43 @@ func (s *Server) launch(ctx context.Context) error {
 	}
 	patience := s.opts.Ready
 	if patience == 0 {
-		patience = 2 * time.Minute
+		patience = 5 * time.Minute
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not ready within %v", patience))
+	waiting, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not ready within %v", patience))
 	defer cancel()
+	err = await(waiting, c.ended, func(ctx context.Context) error { return s.answers(ctx, first) })
+	if err == nil && !c.alive() {
+		err = errors.New("another program took the port, and answers there")
+	}
+	if err != nil {
+		return errors.Join(s.failed(err), c.kill(context.WithoutCancel(ctx)))
+	}
+	return os.WriteFile(filepath.Join(s.dir, "ready"), nil, 0o644)
+}
+
+// await asks until the answer is yes, the server has ended, or the context ends. A nil channel never ends.
+func await(ctx context.Context, ended <-chan struct{}, ask func(ctx context.Context) error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	var last error
 	for {
 		try, cancel := context.WithTimeout(ctx, 5*time.Second)
-		err := s.answers(try, first)
+		err := ask(try)
 		cancel()
 		if err == nil {
-			break
+			return nil
 		}
-		if ctx.Err() == nil {
+		if ctx.Err() == nil || last == nil {
 			last = err
 		}
 		select {
-		case <-c.ended:
-			return s.failed(errors.New("ended before it was ready"))
+		case <-ended:
+			return errors.New("the process ended before it was ready")
 		case <-ctx.Done():
-			err := s.failed(fmt.Errorf("%w: %w", context.Cause(ctx), last))
-			return errors.Join(err, c.kill(context.WithoutCancel(ctx)))
+			return fmt.Errorf("%w: %w", context.Cause(ctx), last)
 		case <-tick.C:
 		}
 	}
-	return os.WriteFile(filepath.Join(s.dir, "ready"), nil, 0o644)
 }
 
 // answers asks the server once whether it is ready.

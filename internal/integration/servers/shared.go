@@ -112,9 +112,10 @@ func StartShared(ctx context.Context, kind Kind, opts SharedOptions) (s Shared, 
 		return s, false, err
 	}
 	if running && s.Ready {
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 		defer cancel()
-		if err := driver.ping(ctx, s.Address()); err != nil {
+		err := await(ctx, nil, func(ctx context.Context) error { return driver.ping(ctx, s.Address()) })
+		if err != nil {
 			return s, false, fmt.Errorf("%s: process %d runs on port %d and does not answer: %w: see %s, or stop it (services stop %s)", kind, s.PID(), s.Port, err, s.Log, kind)
 		}
 		return s, false, nil
