@@ -1,6 +1,7 @@
 package kafkalog
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -56,6 +57,8 @@ func (r *reader) advance(ctx context.Context, c *cursor, end int64) (bool, error
 			continue
 		}
 		switch {
+		case c.rec.stamp != nil && !bytes.HasPrefix(c.rec.stamp, r.stamp):
+			return false, fmt.Errorf("%w: the batch at offset %d of %s/%d is not of log %s", eventstore.ErrLogMismatch, c.rec.offset, c.topic, c.number, r.logID)
 		case c.rec.offset < c.pos:
 		case !c.rec.numbered:
 			return false, fmt.Errorf("%w: the record at offset %d of %s/%d has no csn: it is not a relay's", eventstore.ErrLogMismatch, c.rec.offset, c.topic, c.number)

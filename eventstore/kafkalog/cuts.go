@@ -110,6 +110,7 @@ type reader struct {
 	opts    eventstore.CutOptions
 	fetcher *fetcher
 	logID   string
+	stamp   []byte                         // how a stamp of this log begins
 	after   eventstore.CSN                 // the last cut's csn
 	begun   bool                           // the partitions' positions are known
 	ends    ends                           // of the last watermark
@@ -166,7 +167,7 @@ func (r *reader) run(ctx context.Context, yield func(*eventstore.Cut) bool) erro
 func (r *reader) check(m *mark) error {
 	switch {
 	case r.logID == "":
-		r.logID = m.LogID
+		r.logID, r.stamp = m.LogID, stampPrefix(m.LogID)
 	case r.logID != m.LogID:
 		return fmt.Errorf("%w: the watermark at offset %d is of log %s, those before it of %s", eventstore.ErrLogMismatch, m.offset, m.LogID, r.logID)
 	}

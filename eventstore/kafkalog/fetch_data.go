@@ -252,7 +252,24 @@ func (f *fetcher) answered(q question, got *fetchedPartition, first bool) error 
 	if len(chunks) > 0 {
 		f.changed.Broadcast()
 	}
-	return nil
+	return s.behind(got)
+}
+
+// behind tells what it means that a partition ends before an end that a watermark states. A leader that has just taken over does
+// not know for a moment how far the others are; if it lasts, acknowledged records are lost, or the topic is another one.
+func (s *stream) behind(got *fetchedPartition) error {
+	if got.high >= s.limit {
+		s.behindSince = time.Time{}
+		return nil
+	}
+	if s.behindSince.IsZero() {
+		s.behindSince = time.Now()
+	}
+	if time.Since(s.behindSince) < headLag {
+		return fmt.Errorf("%v ends at offset %d, a watermark says %d: %w", got.Partition, got.high, s.limit, kafka.OffsetNotAvailable)
+	}
+	return fmt.Errorf("%w: %v ends at offset %d, a watermark says %d: the topic was recreated, or acknowledged records are lost",
+		eventstore.ErrLogMismatch, got.Partition, got.high, s.limit)
 }
 
 // buffer returns memory for a chunk.

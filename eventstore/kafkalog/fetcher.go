@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/millrace-go/millrace/eventstore"
 )
@@ -38,6 +39,8 @@ type stream struct {
 	bytes  int  // of its chunks that are not yet released
 	moves  int  // grows with each seek: an answer to an older question is dropped
 	wanted bool // the reader waits for it
+
+	behindSince time.Time // since when the partition ends before limit
 }
 
 // chunk is a fetched batch in memory of its own.

@@ -42,6 +42,9 @@ type stampRecord struct {
 	eventstore.Stamp
 }
 
+// stampPrefix is how every stamp of a log begins, as JSON: the log's id is its first member.
+func stampPrefix(logID string) []byte { return fmt.Appendf(nil, `{"log":%q,`, logID) }
+
 func (m *mark) full() bool { return m.Base == nil }
 
 func (m *mark) producerID() producerID { return producerID{m.Producer, m.Epoch} }

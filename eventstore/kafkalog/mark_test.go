@@ -1,6 +1,7 @@
 package kafkalog
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -58,6 +59,9 @@ func TestStampRecord(t *testing.T) {
 	}
 	if want := `{"log":"L","runs":[{"csn":41,"n":2,"id":"0-1-270"}]}`; string(got) != want {
 		t.Errorf("stamp %s, want %s", got, want)
+	}
+	if !bytes.HasPrefix(got, stampPrefix("L")) || bytes.HasPrefix(got, stampPrefix("M")) {
+		t.Errorf("stamp %s, prefix %s", got, stampPrefix("L"))
 	}
 }
 
