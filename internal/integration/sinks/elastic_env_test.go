@@ -30,7 +30,12 @@ type elasticEnv struct {
 // newElastic connects a sink to the server, with an index for progress records of its own, all of which end with the test.
 func newElastic(t testing.TB, change ...func(*elastic.Config)) *elasticEnv {
 	t.Helper()
-	e := &elasticEnv{url: find(t, servers.Elasticsearch), progress: uniqueName() + "-progress"}
+	return newElasticAt(t, find(t, servers.Elasticsearch), change...)
+}
+
+func newElasticAt(t testing.TB, url string, change ...func(*elastic.Config)) *elasticEnv {
+	t.Helper()
+	e := &elasticEnv{url: url, progress: uniqueName() + "-progress"}
 	cfg := elastic.Config{Addresses: []string{e.url}, ProgressIndex: e.progress}
 	for _, c := range change {
 		c(&cfg)
@@ -51,9 +56,7 @@ func newElastic(t testing.TB, change ...func(*elastic.Config)) *elasticEnv {
 func (e *elasticEnv) target(t testing.TB, options ...elastic.Option) projector.Target {
 	name := uniqueName()
 	t.Cleanup(func() {
-		for generation := range 3 {
-			e.delete(t, fmt.Sprintf("%s__g%d", name, generation))
-		}
+		e.delete(t, name+"__g0,"+name+"__g1,"+name+"__g2")
 	})
 	return elastic.Index(name, append([]elastic.Option{elastic.Mapping(mapping), elastic.Settings(oneShard)}, options...)...)
 }
