@@ -38,7 +38,7 @@ func NewRunner(cfg Config) (*Runner, error) {
 	return r, nil
 }
 
-// Run checks sinks and databases, then follows the log until ctx ends, one independent loop a projector. Then it stops reading, writes
+// Run checks sinks, databases and log, then follows the log until ctx ends, one independent loop a projector. Then it stops reading, writes
 // and records the windows in hand within [Config.DrainTimeout], and returns nil, or what kept it from doing so.
 //
 // Before anything is written, whatever is wrong is returned at once, an unreachable server too. Afterwards, what may pass is retried for
@@ -84,6 +84,9 @@ func (r *Runner) check(ctx context.Context) error {
 		if err := l.projector.check(ctx); err != nil {
 			problems = append(problems, fmt.Errorf("check projector %s: %w", l.def.name, err))
 		}
+	}
+	if _, _, err := r.cfg.Log.Head(ctx); err != nil {
+		problems = append(problems, fmt.Errorf("check log: %w", err))
 	}
 	return errors.Join(problems...)
 }

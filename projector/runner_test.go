@@ -360,6 +360,20 @@ func TestOtherLog(t *testing.T) {
 	}
 }
 
+// TestLostStore: documents that progress says are written, and that are gone, are not passed over.
+func TestLostStore(t *testing.T) {
+	r := newRig(t)
+	r.commit(projectortest.Put("shop.orders", order{1, "ann", 1}))
+	runner, stop := r.run(projector.Config{Projectors: []projector.Projector{customers()}})
+	r.waitFor(runner, "customers", 1)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	r.sink.Drop(projector.MemoryTarget("customers"), 1)
+	runner, stop = r.run(projector.Config{Projectors: []projector.Projector{customers()}})
+	waitHalted(t, runner, stop, `target "customers": documents are written up to csn 1, but the store of generation 1 cannot be read`)
+}
+
 // TestVersionAboveTheLog: a stored document newer than the log's end would have every write refused in silence.
 func TestVersionAboveTheLog(t *testing.T) {
 	r := newRig(t)

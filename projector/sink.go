@@ -112,7 +112,8 @@ type Sink interface {
 	// A store that was not prepared, or was deleted, is an error that does not wrap ErrUnavailable; it is never created in passing.
 	Apply(ctx context.Context, t Target, generation uint64, writes []Write, results []Result) error
 
-	// Get reads one document, tombstones included, at once (not subject to a search engine's refresh).
+	// Get reads one document, tombstones included, at once (not subject to a search engine's refresh). A store that is not there is
+	// an error, as with Apply.
 	Get(ctx context.Context, t Target, generation uint64, id string) (d Document, found bool, err error)
 
 	// Publish makes a generation what readers see under the target's name, atomically, and removes nothing. Written documents are

@@ -62,6 +62,9 @@ func (l *loop) open(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := l.checkStore(ctx, p); err != nil {
+		return err
+	}
 	err = l.retry(ctx, "prepare target", mayPass, func() error { return l.sink.Prepare(ctx, target, l.generation) })
 	if err != nil {
 		return fmt.Errorf("prepare target %q: %w", target.Name, err)
@@ -92,6 +95,23 @@ func (l *loop) adopt(ctx context.Context, w eventstore.Watermark) error {
 		return fmt.Errorf("%w: the read model is at csn %d, the log ends at %d: the log has lost what was in it", eventstore.ErrLogMismatch, l.saved.CSN, w.CSN)
 	}
 	l.logID = w.LogID
+	return nil
+}
+
+// checkStore halts when documents are recorded as written and their store is not there: Prepare would make an empty one, and what is in
+// the log below the progress would never be written again.
+func (l *loop) checkStore(ctx context.Context, p Progress) error {
+	if p.CSN == 0 {
+		return nil
+	}
+	err := l.retry(ctx, "look at target", mayPass, func() error {
+		_, _, err := l.sink.Get(ctx, l.def.target, l.generation, "any")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("target %q: documents are written up to csn %d, but the store of generation %d cannot be read: if it is gone, raise the projector's Version to build it anew: %w",
+			l.def.target.Name, p.CSN, l.generation, err)
+	}
 	return nil
 }
 

@@ -26,7 +26,12 @@ func (s *suite) wantNoStore(generation uint64) {
 	}
 }
 
-func (s *suite) notPrepared() { s.wantNoStore(1) }
+func (s *suite) notPrepared() {
+	s.wantNoStore(1)
+	if _, _, err := s.sink.Get(s.Context(), s.target, 1, "a"); err == nil || errors.Is(err, projector.ErrUnavailable) {
+		s.Errorf("Get from a store that does not exist: %v, want an error that does not wrap ErrUnavailable", err)
+	}
+}
 
 func (s *suite) dropped() {
 	s.prepare(1)
