@@ -2,6 +2,7 @@ package kafkalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -94,6 +95,9 @@ type topicLayout struct {
 // layout returns the topics of the cluster that keep accepts.
 func (c *client) layout(ctx context.Context, keep func(name string) bool) (map[string]topicLayout, error) {
 	res, err := send[*metadata.Response](ctx, c, &metadata.Request{})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, fmt.Errorf("connect to %v: nothing there answers as Kafka does: %w", c.Addr, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to %v: %w", c.Addr, err)
 	}

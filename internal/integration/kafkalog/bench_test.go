@@ -2,6 +2,7 @@ package kafkalog
 
 import (
 	"fmt"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -143,4 +144,48 @@ func BenchmarkCuts(b *testing.B) {
 			})
 		})
 	}
+}
+
+// One operation is the way of a transaction of one record through an idle log: append, watermark, and a reader that follows.
+func BenchmarkLatency(b *testing.B) {
+	log := benchLog(b, "")
+	w, f := benchWriter(b, log), benchFlush(1)
+	f.Records = f.Records[:1]
+	seen := make(chan time.Time)
+	go func() {
+		for c, err := range log.Cuts(b.Context(), eventstore.CutOptions{}) {
+			if err != nil {
+				return // the test is over, or says so itself by waiting
+			}
+			for range c.Records() {
+				seen <- time.Now()
+			}
+		}
+	}()
+	var spans, appended []time.Duration
+	send := func(csn eventstore.CSN) {
+		f.Records[0].CSN = csn
+		f.Stamp.Runs = f.Stamp.Runs[:0]
+		f.Stamp.Add(csn, fmt.Sprintf("0-1-%d", csn))
+		begun := time.Now()
+		if err := w.Append(b.Context(), f); err != nil {
+			b.Fatal(err)
+		}
+		if err := w.Watermark(b.Context(), eventstore.Watermark{CSN: csn}); err != nil {
+			b.Fatal(err)
+		}
+		appended = append(appended, time.Since(begun))
+		spans = append(spans, (<-seen).Sub(begun))
+	}
+	send(1)
+	spans, appended = spans[:0], appended[:0]
+	b.ResetTimer()
+	for i := range b.N {
+		send(eventstore.CSN(i + 2))
+	}
+	slices.Sort(spans)
+	slices.Sort(appended)
+	b.ReportMetric(float64(spans[len(spans)/2].Microseconds())/1e3, "p50-ms")
+	b.ReportMetric(float64(spans[len(spans)*99/100].Microseconds())/1e3, "p99-ms")
+	b.ReportMetric(float64(appended[len(appended)/2].Microseconds())/1e3, "p50-written-ms")
 }

@@ -25,14 +25,19 @@ type brokers struct {
 	addrs func(t testing.TB) []string
 }
 
-var fake = brokers{"kfake", func(t testing.TB) []string {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+var (
+	fake       = brokers{"kfake", func(t testing.TB) []string { return fakeCluster(t, 1) }}
+	threeFakes = brokers{"kfake of three", func(t testing.TB) []string { return fakeCluster(t, 3) }}
+)
+
+func fakeCluster(t testing.TB, n int) []string {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(n))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
 	return cluster.ListenAddrs()
-}}
+}
 
 var genuine = brokers{"kafka", func(t testing.TB) []string {
 	return []string{servers.Find(t, servers.Kafka).Value}
@@ -105,5 +110,7 @@ func testLog(t *testing.T, b brokers) {
 }
 
 func TestLogFake(t *testing.T) { testLog(t, fake) }
+
+func TestLogThreeFakes(t *testing.T) { testLog(t, threeFakes) }
 
 func TestLogGenuine(t *testing.T) { testLog(t, genuine) }
