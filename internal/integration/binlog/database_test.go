@@ -58,7 +58,7 @@ func open(t *testing.T, addr servers.Address, schema string) *database {
 	return d
 }
 
-func connect(t *testing.T, dsn string) *sql.DB {
+func connect(t testing.TB, dsn string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("mysql", dsn)
 	if err != nil {
@@ -85,7 +85,7 @@ func (d *database) value(t *testing.T, query string, args ...any) string {
 }
 
 // source follows the schema as the ordinary user.
-func (d *database) source(t *testing.T, edit ...func(*binlog.Config)) *binlog.Source {
+func (d *database) source(t testing.TB, edit ...func(*binlog.Config)) *binlog.Source {
 	t.Helper()
 	cfg := binlog.Config{Addr: d.addr.HostPort(), User: servers.CDCUser, Password: servers.CDCPassword,
 		Filter: cdc.Filter{Include: []string{d.schema + ".*"}}, HeartbeatPeriod: 200 * time.Millisecond}
