@@ -50,7 +50,6 @@ func ExampleNewRunner() {
 		fmt.Println(err)
 		return
 	}
-	feed.Commit(ctx, projectortest.Put("shop.product", product{ID: 1, Price: "1.00"}))
 	csn, err := feed.Commit(ctx, projectortest.Put("shop.product", product{ID: 1, Price: "2.50"}))
 	if err != nil {
 		fmt.Println(err)
@@ -66,7 +65,7 @@ func ExampleNewRunner() {
 	cancel()
 	fmt.Println("drained:", <-done)
 	// Output:
-	// csn 2: {"id":1,"price":"2.50"}
+	// csn 1: {"id":1,"price":"2.50"}
 	// drained: <nil>
 }
 

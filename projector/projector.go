@@ -15,6 +15,9 @@ type Projector interface {
 	start(l *loop, progress eventstore.CSN) engine
 }
 
+// TargetOf returns where a projector keeps its documents.
+func TargetOf(p Projector) Target { return p.definition().target }
+
 // definition is what all kinds have in common.
 type definition struct {
 	name     string
