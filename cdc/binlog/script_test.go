@@ -1,0 +1,133 @@
+package binlog
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/millrace-go/millrace/cdc"
+)
+
+// TestScripts runs the scripts in testdata: events in, slices or an error out. Each file begins with
+//
+//	source flavor=mysql [include=… exclude=… slice=BYTES checksum]
+//
+// and goes on with blocks of events, one a line; the lines behind "compressed" with a space in front are inside of it. The
+// transcript shows what each block makes of it.
+func TestScripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		if strings.Contains(path, "fuzz") {
+			return
+		}
+		var a *assembler
+		b := &builder{}
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			switch d.Cmd {
+			case "source":
+				a = &assembler{maxSlice: 1 << 20, server: "server", charsets: newCharsets(map[uint64]string{8: "latin1", 45: "utf8mb4"})}
+				*b = builder{}
+				slice := 1 << 20
+				for _, arg := range d.CmdArgs {
+					switch arg.Key {
+					case "flavor":
+						a.flavor = arg.Vals[0]
+					case "include":
+						a.filter.Include = arg.Vals
+					case "exclude":
+						a.filter.Exclude = arg.Vals
+					case "slice":
+						arg.Scan(t, 0, &slice)
+					case "checksum":
+						b.checksum = true
+					}
+				}
+				a.maxSlice = slice
+				return ""
+			case "events":
+				return runScript(a, b, strings.Split(d.Input, "\n"))
+			case "corrupt": // the last event of the block has a flipped bit
+				return runCorrupt(a, b, strings.Split(d.Input, "\n"))
+			}
+			d.Fatalf(t, "unknown command %s", d.Cmd)
+			return ""
+		})
+	})
+}
+
+func runScript(a *assembler, b *builder, lines []string) string {
+	var out strings.Builder
+	for len(lines) > 0 {
+		line := lines[0]
+		lines = lines[1:]
+		var inner []string
+		for len(lines) > 0 && strings.HasPrefix(lines[0], " ") {
+			inner = append(inner, lines[0])
+			lines = lines[1:]
+		}
+		raw, err := b.build(line, inner)
+		if err != nil {
+			return out.String() + "script: " + err.Error()
+		}
+		if err := feed(&out, a, raw); err != nil {
+			fmt.Fprintln(&out, "error:", err)
+			break
+		}
+	}
+	return out.String()
+}
+
+func runCorrupt(a *assembler, b *builder, lines []string) string {
+	var out strings.Builder
+	for i, line := range lines {
+		raw, err := b.build(line, nil)
+		if err != nil {
+			return "script: " + err.Error()
+		}
+		if i == len(lines)-1 {
+			raw[len(raw)-6] ^= 1
+		}
+		if err := feed(&out, a, raw); err != nil {
+			fmt.Fprintln(&out, "error:", err)
+			break
+		}
+	}
+	return out.String()
+}
+
+func feed(out *strings.Builder, a *assembler, raw []byte) error {
+	if err := a.push(raw); err != nil {
+		return err
+	}
+	for {
+		slice, err := a.pull()
+		if err != nil || slice == nil {
+			return err
+		}
+		describe(out, slice)
+	}
+}
+
+func describe(out *strings.Builder, s *cdc.Slice) {
+	fmt.Fprintf(out, "slice %s", s.ID[strings.LastIndexAny(s.ID, ":")+1:])
+	if s.First {
+		out.WriteString(" first")
+	}
+	if s.Last {
+		fmt.Fprintf(out, " last at %s:%d of %s", s.File, s.Offset, s.Server)
+	}
+	fmt.Fprintf(out, " %s\n", s.Time.Format("2006-01-02T15:04:05.999999Z"))
+	for _, c := range s.Changes {
+		fmt.Fprintf(out, "  %d %c %s %s", c.Row, c.Op, c.Table, c.Key)
+		if c.OldKey != nil {
+			fmt.Fprintf(out, " was %s", c.OldKey)
+		}
+		if c.Before != nil {
+			fmt.Fprintf(out, " before %s", c.Before)
+		}
+		if c.After != nil {
+			fmt.Fprintf(out, " after %s", c.After)
+		}
+		out.WriteString("\n")
+	}
+}
