@@ -37,7 +37,7 @@ type Config struct {
 	Hooks Hooks
 }
 
-// Hooks are called from a projector's own goroutine: they must return soon. Nil ones are left out.
+// Hooks are called from the projectors' goroutines: they must return soon, and several may be called at the same time. Nil ones are left out.
 type Hooks struct {
 	// OnWindow is called when all documents of a window are acknowledged.
 	OnWindow func(WindowInfo)

@@ -4,24 +4,40 @@
 //
 // A [Query] turns changes into target ids, collects them over a window, and lets the user's loader read those targets from the
 // database in one consistent snapshot. A [Fold] applies row changes to documents, one handler a table, from the log alone. Both run
-// in a [Runner].
+// in a [Runner], each in a loop of its own:
+//
+//	runner, err := projector.NewRunner(projector.Config{Log: log, Sinks: []projector.Sink{sink}, Projectors: []projector.Projector{home, products}})
+//	err = runner.Run(ctx) // blocks; cancel ctx to drain
+//
+// Changes are collected over a window, which ends with a transaction, and each document that they concern is written once. A
+// transaction is never half in a document.
 //
 // # What a document's version means
 //
 // Every write carries a [Version], the generation of the read model and a CSN. A [Sink] refuses a write whose version is not newer
 // than what it has, so a late, repeated or concurrent writer does no harm. A Fold document at CSN n is exactly what its
-// definition says of the log up to n. A Query document at CSN n is at least as new as n, never torn by the loader, never going back.
+// definition says of the log up to n. A Query document at CSN n is at least as new as n, never torn by the loader, never going back;
+// one that has lost a row to another document by a commit that the log does not have yet follows with that commit
+// (docs/decisions/0003-query-targets.md).
 // A deleted document leaves a tombstone that keeps its version, so that an older write cannot bring it back; readers do not see
 // it.
 //
 // # Progress
 //
 // Progress is one number per projector, kept in its sink and written after the last acknowledgement: a lower bound. Everything at or
-// below it is in the sink; documents may be ahead. A restart repeats at most what lies above it.
+// below it is in the sink; documents may be ahead. A restart repeats at most what lies above it. It moves at least once a second
+// while the log does. [Runner.WaitFor] and [Runner.WaitForGTID] wait for it.
+//
+// # Versions of a definition
+//
+// A definition with a raised Version is built anew from the log's start, in the next generation, while readers go on seeing the one
+// before; they switch when the new one has reached what was the log's end. The same happens by hand when a read model's store or log is lost:
+// the runner says so and halts, it never continues from a log that is not the one the documents came from.
 //
 // # Failures
 //
-// What may pass (an unreachable sink or database) is retried for ever with backoff; reading pauses meanwhile. What will not pass (a
+// Run begins by checking sinks, databases and log, and returns what is wrong. From then on, what may pass (an unreachable sink or
+// database) is retried for ever with backoff; reading pauses meanwhile. What will not pass (a
 // document the sink refuses, a handler's error or panic, an undecodable row) halts that projector with an error that names document
 // and csn; the others go on, and Runner.Run returns once it is told to stop, or when every projector has halted.
 //

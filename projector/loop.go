@@ -31,6 +31,7 @@ type loop struct {
 	engine      engine
 	generation  uint64
 	published   bool
+	replaces    bool // readers saw another generation, or this one, at the start
 	headAtStart eventstore.CSN
 	logID       string // "" until the log's first watermark is seen
 	saved       Progress

@@ -324,3 +324,35 @@ func TestMariaDBWithoutOptimizedScheduling(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestReadYourWrite: whoever waits for their commit's id finds it in the document.
+func TestReadYourWrite(t *testing.T) {
+	onEach(t, func(t *testing.T, s *server) {
+		source := s.source()
+		log := s.newLog(source)
+		s.createShop()
+		stopRelay := s.relay(source, log)
+		sink := projector.NewMemorySink()
+		runner, err := projector.NewRunner(projector.Config{Log: log, Sinks: []projector.Sink{sink},
+			Projectors: []projector.Projector{s.homes(projector.MemoryTarget("home"))}, Window: time.Hour}) // waiting closes the window
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := s.background(runner.Run)
+		for i := range 100 {
+			title := fmt.Sprint("number ", i)
+			s.exec("UPDATE catalog SET title = ? WHERE id = 1", title)
+			if err := runner.WaitForGTID(t.Context(), "home", s.executed()); err != nil {
+				t.Fatal(err)
+			}
+			if d, found := sink.Find("home", "1"); !found || !strings.Contains(string(d.Body), `"title":"`+title+`"`) {
+				t.Fatalf("after %q the document is %s", title, d.Body)
+			}
+		}
+		for _, stop := range []func() error{stop, stopRelay} {
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
