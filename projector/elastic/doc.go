@@ -27,7 +27,7 @@
 //
 // # What the account needs
 //
-// The cluster privilege monitor, and for each read model and the progress index: create_index, manage, index, delete, read and
-// view_index_metadata on NAME, NAME__g*. [Sink.Check] and [Sink.Prepare] say which are missing. Scripts, _update_by_query and
+// The cluster privilege monitor, and create_index, manage, index, delete, read and view_index_metadata on NAME and NAME__g* for each read
+// model, and on millrace-progress and millrace-progress-1. [Sink.Check] and [Sink.Prepare] say which are missing. Scripts, _update_by_query and
 // _delete_by_query are not used.
 package elastic

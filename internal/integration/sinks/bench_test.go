@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +22,9 @@ import (
 )
 
 const benchBatch = 1000
+
+// benchRuns gives every run documents of its own, also with -count.
+var benchRuns atomic.Int64
 
 // benchBody is a document of about 280 bytes.
 func benchBody(id, n int) []byte {
@@ -44,6 +48,7 @@ func benchmark(b *testing.B, sink projector.Sink, target projector.Target, plain
 			if err := sink.Prepare(b.Context(), t, 1); err != nil {
 				b.Fatal(err)
 			}
+			base := int(benchRuns.Add(1)) * 10_000_000
 			var inSink, inPlain time.Duration
 			csn := eventstore.CSN(1)
 			write := func(i int, csn eventstore.CSN, want projector.Outcome) {
@@ -53,7 +58,7 @@ func benchmark(b *testing.B, sink projector.Sink, target projector.Target, plain
 					b.Fatal(err)
 				}
 				for k := range writes {
-					n := i*benchBatch + k
+					n := base + i*benchBatch + k
 					ids[k], bodies[k] = fmt.Sprint(n), benchBody(n, int(csn))
 					writes[k] = projector.Write{ID: ids[k], Version: version, Body: bodies[k]}
 				}
