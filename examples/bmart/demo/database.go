@@ -69,6 +69,21 @@ func (d *database) executed(ctx context.Context) (string, error) {
 	return gtids, nil
 }
 
+// compress has the binlog compressed from here on: so both kinds of transactions are in it. Sessions that are open keep what they
+// have, so those of the load are closed.
+func (d *database) compress(ctx context.Context) error {
+	statement := "SET GLOBAL log_bin_compress = ON"
+	if d.flavor == "mysql" {
+		statement = "SET GLOBAL binlog_transaction_compression = ON"
+	}
+	if _, err := d.admin.ExecContext(ctx, statement); err != nil {
+		return fmt.Errorf("compress the binlog: %w", err)
+	}
+	d.shop.SetMaxIdleConns(0)
+	d.shop.SetMaxIdleConns(idleConnections)
+	return nil
+}
+
 // history reads the whole binlog through the server's own program.
 func (d *database) history(ctx context.Context) ([]check.Transaction, error) {
 	first, err := d.firstBinlog(ctx)

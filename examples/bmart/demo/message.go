@@ -31,7 +31,7 @@ type report struct {
 	Tail int            `json:"tail,omitempty"` // transactions in the tail
 	// Records of a flush, or documents of a window.
 	Records int `json:"records,omitempty"`
-	// Retry: what failed.
+	// Retry and halt: what failed.
 	Text string `json:"text,omitempty"`
 	// Written: a request that the sink acknowledged.
 	At      time.Time `json:"at,omitzero"`
@@ -48,6 +48,7 @@ const (
 	eventRetry    = "retry"    // something that may pass has failed
 	eventWritten  = "written"  // the sink has acknowledged documents
 	eventWindow   = "window"   // a projector has written and recorded a window
+	eventHalt     = "halt"     // a projector has stopped for good
 )
 
 // written is a document that the sink has.

@@ -62,6 +62,8 @@ func runProjector(ctx context.Context, t task, out *reporter, logger *slog.Logge
 	return runner.Run(ctx)
 }
 
+const idleConnections = 8
+
 // openDatabase opens the shop's database as one of its accounts.
 func openDatabase(addr, user, password string) (*sql.DB, error) {
 	c := mysql.NewConfig()
@@ -72,7 +74,7 @@ func openDatabase(addr, user, password string) (*sql.DB, error) {
 		return nil, err
 	}
 	db := sql.OpenDB(connector)
-	db.SetMaxIdleConns(8)
+	db.SetMaxIdleConns(idleConnections)
 	return db, nil
 }
 

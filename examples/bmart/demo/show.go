@@ -28,6 +28,9 @@ func (s *supervisor) show(ctx context.Context) error {
 	if err := s.load.Fill(ctx); err != nil {
 		return err
 	}
+	if err := s.caughtUp(ctx); err != nil {
+		return err
+	}
 	url, err := s.serveAt(s.cfg.Addr, handler)
 	if err != nil {
 		return err

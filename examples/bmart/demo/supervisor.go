@@ -210,6 +210,8 @@ func (s *supervisor) reported(m report) {
 		s.flushing.beat()
 	case eventRetry:
 		s.retries.Add(1)
+	case eventHalt:
+		s.failed(fmt.Errorf("%s halted at csn %d: %s", m.Kind, m.CSN, m.Text))
 	case eventWritten:
 		s.written.Add(int64(len(m.Written)))
 		for _, w := range m.Written {
@@ -233,8 +235,9 @@ func (s *supervisor) caughtUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick, patience := time.NewTicker(20*time.Millisecond), time.NewTicker(10*time.Second)
 	defer tick.Stop()
+	defer patience.Stop()
 	for {
 		head, found, err := s.log.Head(ctx)
 		if err != nil {
@@ -246,19 +249,23 @@ func (s *supervisor) caughtUp(ctx context.Context) error {
 				return err
 			}
 		}
+		state := fmt.Sprintf("log at csn %d, everything in it: %v", head.CSN, covers)
 		for _, name := range []string{home.Name, product.Name} {
 			progress, found, err := s.sink.Progress(ctx, name)
 			if err != nil {
 				return fmt.Errorf("read the progress of %s: %w", name, err)
 			}
 			covers = covers && found && progress.CSN >= head.CSN
+			state += fmt.Sprintf(", %s at csn %d", name, progress.CSN)
 		}
 		if covers {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for relay and projectors: %w", context.Cause(ctx))
+			return fmt.Errorf("wait for relay and projectors (%s): %w", state, context.Cause(ctx))
+		case <-patience.C:
+			s.say("still waiting: %s", state)
 		case <-tick.C:
 		}
 	}

@@ -23,6 +23,9 @@ func (s *supervisor) check(ctx context.Context) error {
 	}
 	filled := s.load.Rows()
 	s.say("filled: %d catalogs, %d rows, and their documents", s.cfg.Catalogs, filled)
+	if err := s.db.compress(ctx); err != nil {
+		return err
+	}
 	s.sampling.Store(true)
 	if err := s.loadAndKill(ctx); err != nil {
 		return err

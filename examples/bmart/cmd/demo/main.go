@@ -63,7 +63,7 @@ func run() int {
 	if verbose {
 		cfg.Log = os.Stderr
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if err := demo.Run(ctx, cfg); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
