@@ -14,6 +14,7 @@ type cursor struct {
 	number int32
 	stream *stream
 	pos    int64  // of the next record that is wanted
+	end    int64  // of the partition in the cut at hand
 	chunk  *chunk // being read, nil between two
 	rec    record
 	has    bool // rec is the next record
@@ -30,14 +31,14 @@ func (c *cursor) fill(out *eventstore.Record) {
 	}
 }
 
-// advance makes the next record below end the cursor's next, waiting for it to be fetched; false when the partition is read up to
-// end, which is when the next offset is at or beyond it, and only then.
-func (r *reader) advance(ctx context.Context, c *cursor, end int64) (bool, error) {
+// advance makes the next record below c.end the cursor's next, waiting for it to be fetched; false when the partition is read up
+// to there, which is when the next offset is at or beyond it, and only then.
+func (r *reader) advance(ctx context.Context, c *cursor) (bool, error) {
 	for {
 		if c.has {
-			return c.rec.offset < end, nil
+			return c.rec.offset < c.end, nil
 		}
-		if c.pos >= end {
+		if c.pos >= c.end {
 			return false, nil
 		}
 		if c.chunk == nil {

@@ -224,10 +224,10 @@ func (r *reader) records(ctx context.Context, m *mark, yield func(*eventstore.Re
 	r.heap.Reset()
 	r.place = eventstore.Place{}
 	for at, c := range r.cursors {
-		if c.pos >= r.end(at) && !c.has {
+		if c.end = r.ends[at.Topic][at.Number]; c.pos >= c.end && !c.has {
 			continue
 		}
-		ok, err := r.advance(ctx, c, r.end(at))
+		ok, err := r.advance(ctx, c)
 		if err != nil {
 			return fail(err)
 		}
@@ -248,7 +248,7 @@ func (r *reader) records(ctx context.Context, m *mark, yield func(*eventstore.Re
 		if !yield(&r.out, nil) {
 			return nil
 		}
-		ok, err := r.advance(ctx, c, r.end(eventstore.Partition{Topic: c.topic, Number: c.number}))
+		ok, err := r.advance(ctx, c)
 		if err != nil {
 			return fail(err)
 		}
@@ -260,9 +260,6 @@ func (r *reader) records(ctx context.Context, m *mark, yield func(*eventstore.Re
 	}
 	return nil
 }
-
-// end returns a partition's end in the cut at hand.
-func (r *reader) end(at eventstore.Partition) int64 { return r.ends[at.Topic][at.Number] }
 
 // inOrder makes sure that a record belongs to the cut and follows the one before it.
 func (r *reader) inOrder(c *cursor, m *mark) error {
@@ -278,7 +275,7 @@ func (r *reader) inOrder(c *cursor, m *mark) error {
 // skip moves every cursor to the end of the cut, past what was not read.
 func (r *reader) skip() {
 	for at, c := range r.cursors {
-		if end := r.end(at); c.pos < end && (!c.has || c.rec.offset < end) {
+		if end := r.ends[at.Topic][at.Number]; c.pos < end && (!c.has || c.rec.offset < end) {
 			c.skip(r.fetcher, end)
 		}
 	}

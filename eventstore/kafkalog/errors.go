@@ -18,6 +18,9 @@ import (
 // does not reach a writer of that id. Make sure that none is alive, then begin once with [Config.TakeOver].
 var ErrForeignProducer = errors.New("the last watermark is of a producer id that this fence does not reach")
 
+// errBeginAgain says that the producer's state is not what it should be, for a reason that a new epoch mends.
+var errBeginAgain = errors.New("begin again")
+
 // class says what an error of Kafka means for whoever made the request.
 type class int
 
@@ -30,6 +33,9 @@ const (
 
 // classify tells what to do about an error.
 func classify(err error) class {
+	if errors.Is(err, errBeginAgain) {
+		return restart
+	}
 	if code, ok := errors.AsType[kafka.Error](err); ok {
 		return classOf(code)
 	}

@@ -108,10 +108,13 @@ func (l *Log) endTransaction(ctx context.Context, p producerID, parts []eventsto
 				l.tellOffline(ctx, parts)
 			}
 		}
-		if code != 0 {
-			return code
+		switch code {
+		case 0:
+			return nil
+		case kafka.InvalidTransactionState: // the coordinator has no such transaction open
+			return fmt.Errorf("%w: %w", errBeginAgain, code)
 		}
-		return nil
+		return code
 	})
 }
 

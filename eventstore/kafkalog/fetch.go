@@ -1,6 +1,7 @@
 package kafkalog
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -26,6 +27,12 @@ type fetchRequest struct {
 	maxBytes int
 	parts    []fetchPartition
 	buf      []byte // where to read the reply, grown as needed
+}
+
+// fetch makes a request whose reply may be read into buf. The reply is valid until its buffer is given to another request. After
+// an error, buf belongs to the connection, which may still be reading into it: it must not be used again.
+func (c *client) fetch(ctx context.Context, req *fetchRequest) (*fetchResponse, error) {
+	return send[*fetchResponse](ctx, c, req)
 }
 
 // fetchPartition asks for one partition of a Kafka topic. The first one of a request gets at least one batch if there is any.

@@ -30,7 +30,7 @@ type question struct {
 // run fetches data, without end: what is below the newest watermark's ends, for partitions that have less than their share of
 // the budget. One that has nothing is always asked for, so the reader, who may wait for just that one, always goes on.
 func (f *fetcher) run(ctx context.Context) error {
-	requests := make(map[int32]*fetchRequest) // by broker
+	buffers := make(map[int32]*[]byte) // for replies, by broker
 	var leaders map[eventstore.Partition]int32
 	backoff := minBackoff
 	for {
@@ -39,7 +39,7 @@ func (f *fetcher) run(ctx context.Context) error {
 			return err
 		}
 		if leaders, err = f.leaders(ctx, leaders, questions); err == nil {
-			err = f.askAll(ctx, leaders, requests, questions)
+			err = f.askAll(ctx, leaders, buffers, questions)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -136,23 +136,23 @@ func (f *fetcher) leaders(ctx context.Context, known map[eventstore.Partition]in
 }
 
 // askAll sends the questions, one request a broker, and takes over the answers.
-func (f *fetcher) askAll(ctx context.Context, leaders map[eventstore.Partition]int32, requests map[int32]*fetchRequest, questions []question) error {
+func (f *fetcher) askAll(ctx context.Context, leaders map[eventstore.Partition]int32, buffers map[int32]*[]byte, questions []question) error {
 	byBroker := make(map[int32][]question)
 	for _, q := range questions {
 		leader := leaders[q.stream.kafka]
 		byBroker[leader] = append(byBroker[leader], q)
-		if requests[leader] == nil {
-			requests[leader] = &fetchRequest{}
+		if buffers[leader] == nil {
+			buffers[leader] = new([]byte)
 		}
 	}
 	brokers := sortedKeys(byBroker)
 	if len(brokers) == 1 {
-		return f.askBroker(ctx, requests[brokers[0]], byBroker[brokers[0]])
+		return f.askBroker(ctx, buffers[brokers[0]], byBroker[brokers[0]])
 	}
 	errs := make([]error, len(brokers))
 	var wg sync.WaitGroup
 	for i, id := range brokers {
-		wg.Go(func() { errs[i] = f.askBroker(ctx, requests[id], byBroker[id]) })
+		wg.Go(func() { errs[i] = f.askBroker(ctx, buffers[id], byBroker[id]) })
 	}
 	wg.Wait()
 	for _, err := range errs {
@@ -163,16 +163,18 @@ func (f *fetcher) askAll(ctx context.Context, leaders map[eventstore.Partition]i
 	return errors.Join(errs...)
 }
 
-func (f *fetcher) askBroker(ctx context.Context, req *fetchRequest, questions []question) error {
-	req.wait, req.maxBytes, req.parts = time.Millisecond, 0, req.parts[:0]
+func (f *fetcher) askBroker(ctx context.Context, buf *[]byte, questions []question) error {
+	req := &fetchRequest{wait: time.Millisecond, parts: make([]fetchPartition, 0, len(questions)), buf: *buf}
+	*buf = nil
 	for _, q := range questions {
 		req.maxBytes = min(req.maxBytes+q.ask.bytes, max(maxAsk, questions[0].ask.bytes))
 		req.parts = append(req.parts, fetchPartition{q.stream.kafka, q.ask.probe, q.ask.bytes})
 	}
-	res, err := send[*fetchResponse](ctx, f.log.client, req)
+	res, err := f.log.client.fetch(ctx, req)
 	if err != nil {
 		return err
 	}
+	*buf = res.buf
 	var failed error
 	for i, q := range questions {
 		at := slices.IndexFunc(res.parts, func(p fetchedPartition) bool { return p.Partition == q.stream.kafka })

@@ -183,13 +183,13 @@ func (f *fetcher) seek(s *stream, to int64) {
 func (f *fetcher) follow(ctx context.Context, from int64) error {
 	part := f.log.watermarks()
 	a := askFrom(from, scanBytes)
-	req := &fetchRequest{}
+	var buf []byte
 	for {
 		if err := f.awaitRoom(ctx); err != nil {
 			return err
 		}
 		err := f.log.client.retry(ctx, "follow "+part.Topic, func(ctx context.Context) error {
-			got, err := f.log.fetchOne(ctx, req, part, a)
+			got, err := f.log.fetchOne(ctx, part, a, &buf)
 			if err != nil {
 				return err
 			}

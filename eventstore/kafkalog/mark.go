@@ -47,8 +47,6 @@ func stampPrefix(logID string) []byte { return fmt.Appendf(nil, `{"log":%q,`, lo
 
 func (m *mark) full() bool { return m.Base == nil }
 
-func (m *mark) producerID() producerID { return producerID{m.Producer, m.Epoch} }
-
 func parseMark(offset int64, value []byte) (*mark, error) {
 	m := &mark{offset: offset}
 	if err := json.Unmarshal(value, m); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -102,5 +103,22 @@ func TestNextSequenceWraps(t *testing.T) {
 		if got := nextSequence(tt.s, tt.n); got != tt.want {
 			t.Errorf("%d records after %d comes %d, want %d", tt.n, tt.s, got, tt.want)
 		}
+	}
+}
+
+// A fence is not relied on for ever.
+func TestFenceAge(t *testing.T) {
+	log, err := New(Config{Brokers: []string{"localhost:9092"}, Pipeline: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	w := log.newWriter(producerID{1, 1}, time.Now(), nil)
+	if err := w.ready(t.Context()); err != nil {
+		t.Errorf("a new fence: %v", err)
+	}
+	w.begun = time.Now().Add(-fenceAge - time.Minute)
+	if err := w.ready(t.Context()); !errors.Is(err, eventstore.ErrUnavailable) {
+		t.Errorf("an old fence: %v, want ErrUnavailable", err)
 	}
 }

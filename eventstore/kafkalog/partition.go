@@ -36,6 +36,7 @@ type encoded struct {
 	bytes []byte
 	count int
 	base  int64 // once it is acknowledged
+	lent  bool  // a connection that never answered may still be reading bytes
 }
 
 // landed takes note of a record that is there.
@@ -86,6 +87,11 @@ func (p *partition) slot() *encoded {
 
 // drop forgets the flush in hand.
 func (p *partition) drop() {
+	for _, e := range p.batches[:p.used] {
+		if e.lent {
+			e.bytes, e.lent = nil, false
+		}
+	}
 	p.building.reset()
 	p.used, p.ordinal, p.pending = 0, 0, p.pending[:0]
 }

@@ -89,6 +89,7 @@ func (w *writer) send(ctx context.Context, p *partition, e *encoded) (base int64
 		}}},
 	})
 	if err != nil {
+		e.lent = true
 		return 0, err
 	}
 	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 {

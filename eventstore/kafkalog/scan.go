@@ -48,12 +48,11 @@ func (a *ask) stuck(need, limit int) {
 // The error of each ends the scan.
 func (l *Log) scan(ctx context.Context, part eventstore.Partition, from, to int64, bytes int, each func(*batch) error) error {
 	a := askFrom(from, bytes)
-	req := &fetchRequest{}
-	var scratch []byte
+	var buf, scratch []byte
 	for a.offset < to {
 		var stop error
 		err := l.client.retry(ctx, fmt.Sprintf("read %v from offset %d", part, a.offset), func(ctx context.Context) error {
-			got, err := l.fetchOne(ctx, req, part, a)
+			got, err := l.fetchOne(ctx, part, a, &buf)
 			if err != nil {
 				return err
 			}
@@ -95,14 +94,15 @@ func (l *Log) scan(ctx context.Context, part eventstore.Partition, from, to int6
 	return nil
 }
 
-// fetchOne asks for one partition.
-func (l *Log) fetchOne(ctx context.Context, req *fetchRequest, part eventstore.Partition, a ask) (*fetchedPartition, error) {
-	req.wait, req.maxBytes = fetchWait, a.bytes
-	req.parts = append(req.parts[:0], fetchPartition{part, a.probe, a.bytes})
-	res, err := send[*fetchResponse](ctx, l.client, req)
+// fetchOne asks for one partition. The answer is valid until buf is used again.
+func (l *Log) fetchOne(ctx context.Context, part eventstore.Partition, a ask, buf *[]byte) (*fetchedPartition, error) {
+	req := &fetchRequest{wait: fetchWait, maxBytes: a.bytes, parts: []fetchPartition{{part, a.probe, a.bytes}}, buf: *buf}
+	*buf = nil
+	res, err := l.client.fetch(ctx, req)
 	if err != nil {
 		return nil, err
 	}
+	*buf = res.buf
 	if len(res.parts) != 1 {
 		return nil, fmt.Errorf("fetch %v: %w: %d partitions in the reply", part, errMalformed, len(res.parts))
 	}
