@@ -113,7 +113,7 @@ func streamError(err error, cfg *Config, serverID uint32) error {
 		return serverError(what, err)
 	}
 	switch text := strings.ToLower(e.Message); {
-	case e.Code == codeFatalReading && strings.Contains(text, "same server_uuid/server_id"):
+	case strings.Contains(text, "same server_uuid/server_id"):
 		return fmt.Errorf("%s: %w: another replica with server id %d has connected. Fix: give each its own Config.ServerID, or none: %w",
 			what, cdc.ErrUnavailable, serverID, e)
 	case e.Code == codePurgedGTIDs, e.Code == codeFatalReading && lostTexts(text):

@@ -44,8 +44,8 @@ func parseGTID(body []byte) (gtidEvent, error) {
 // one to nine bytes with its length in the low bits of the first.
 func parseTaggedGTID(body []byte) (gtidEvent, error) {
 	c := cursor{rest: body}
-	if version := c.varint(); version != 0 && !c.bad {
-		return gtidEvent{}, fmt.Errorf("tagged gtid: serialization version %d, want 0", version)
+	if version := c.varint(); version > 1 && !c.bad {
+		return gtidEvent{}, fmt.Errorf("tagged gtid: serialization version %d, want 1", version)
 	}
 	c.varint() // size
 	c.varint() // last field that must be understood

@@ -14,6 +14,7 @@ import (
 type transaction struct {
 	id      string
 	slices  int
+	whole   bool
 	time    time.Time
 	changes []cdc.Change
 }
@@ -59,13 +60,26 @@ func readStream(ctx context.Context, stream cdc.Stream, from, until cdc.Position
 			}
 			tx.changes = append(tx.changes, c)
 		}
-		if slice.Last {
+		if tx.whole = slice.Last; slice.Last {
 			if err := set.Add(slice.ID); err != nil {
 				return txs, err
 			}
 		}
 	}
 	return txs, nil
+}
+
+// add returns the position with one transaction more.
+func add(t *testing.T, p cdc.Position, id string) cdc.Position {
+	t.Helper()
+	set, err := gtid.Parse(p.Flavor, p.GTIDs)
+	if err == nil {
+		err = set.Add(id)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cdc.Position{Flavor: p.Flavor, GTIDs: set.String()}
 }
 
 // changes are all changes of transactions.
