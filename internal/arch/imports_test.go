@@ -16,7 +16,7 @@ const module = "github.com/millrace-go/millrace"
 
 // core lists the packages that import the standard library only, with what of the module each may import.
 var core = map[string][]string{
-	"eventstore": {"internal/gtid", "internal/jsonscan", "internal/murmur2"},
+	"eventstore": {"internal/gtid", "internal/jsonscan", "internal/minheap", "internal/murmur2"},
 	"cdc":        {"eventstore", "internal/gtid"},
 	"projector":  {"eventstore", "internal/gtid", "internal/jsonscan"},
 }
@@ -39,9 +39,11 @@ func packages(t *testing.T) map[string]pkg {
 	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...")
 	cmd.Env = append(cmd.Environ(), "GOWORK=off")
 	cmd.Dir = "../.."
+	var said strings.Builder
+	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("go list: %v", err)
+		t.Fatalf("go list: %v\n%s", err, said.String())
 	}
 	all := map[string]pkg{}
 	dec := json.NewDecoder(strings.NewReader(string(out)))
