@@ -58,6 +58,8 @@ func (g grants) selects(pattern string) bool {
 	return false
 }
 
+func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
+
 func unquote(name string) string { return strings.ReplaceAll(strings.Trim(name, "`"), "``", "`") }
 
 // likeMatch matches a name against the pattern of a schema grant: % any text, _ any character, \ the next one itself.
@@ -134,9 +136,11 @@ func (k *checker) checkGrants(ctx context.Context) error {
 		if k.grants.selects(pattern) {
 			continue
 		}
-		on := pattern
-		if strings.ContainsAny(strings.TrimSuffix(pattern, ".*"), "*?[\\") {
-			on = "*.*"
+		on := "*.*"
+		if schema, table, _ := strings.Cut(pattern, "."); !strings.ContainsAny(strings.TrimSuffix(pattern, ".*"), "*?[\\") {
+			if on = quote(schema) + ".*"; table != "*" {
+				on = quote(schema) + "." + quote(table)
+			}
 		}
 		k.problem(fmt.Sprintf("GRANT SELECT ON %s TO %s", on, account), "account %s lacks SELECT on %s", account, pattern)
 	}

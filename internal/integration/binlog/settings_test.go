@@ -252,3 +252,25 @@ func answering(t *testing.T, text string) string {
 	t.Cleanup(func() { l.Close(); <-done })
 	return l.Addr().String()
 }
+
+// TestForeignKeys: what a foreign key changes in a captured table is either in the stream, or refused before.
+func TestForeignKeys(t *testing.T) {
+	onEach(t, func(t *testing.T, kind servers.Kind) {
+		d := open(t, servers.Find(t, kind), "cascades")
+		d.exec(t, "CREATE TABLE p (id INT PRIMARY KEY)")
+		d.exec(t, "CREATE TABLE c (id INT PRIMARY KEY, p INT, CONSTRAINT parent FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE ON UPDATE SET NULL)")
+		d.exec(t, "CREATE TABLE r (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id))")
+		d.exec(t, "INSERT INTO p VALUES (1)")
+		d.exec(t, "INSERT INTO c VALUES (1, 1)")
+		from := d.executed(t)
+		d.exec(t, "DELETE FROM p")
+		if got := changes(read(t, d.source(t), from, d.executed(t))); len(got) == 2 {
+			mentions(t, problems(t, d.source(t)))
+			return
+		}
+		mentions(t, problems(t, d.source(t)), "foreign key parent of table cascades.c has ON DELETE CASCADE and ON UPDATE SET NULL")
+		mentions(t, problems(t, d.source(t, func(c *binlog.Config) { c.Filter.Exclude = []string{"cascades.c"} })))
+		d.exec(t, "ALTER TABLE c DROP FOREIGN KEY parent")
+		mentions(t, problems(t, d.source(t)))
+	})
+}
