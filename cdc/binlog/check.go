@@ -118,34 +118,6 @@ func (k *checker) settings() {
 	}
 }
 
-// checkForeignKeys finds captured tables whose rows a foreign key changes: InnoDB does that by itself, and no row event tells of it.
-// MySQL does it above InnoDB since 9.6, unless it is told not to.
-func (k *checker) checkForeignKeys(ctx context.Context) error {
-	if k.variables["innodb_native_foreign_keys"] == "OFF" {
-		return nil
-	}
-	rows, err := k.rows(ctx, "SELECT CONSTRAINT_SCHEMA AS s, TABLE_NAME AS t, CONSTRAINT_NAME AS c, DELETE_RULE AS d, UPDATE_RULE AS u "+
-		"FROM information_schema.REFERENTIAL_CONSTRAINTS ORDER BY 1, 2, 3")
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		var rules []string
-		for _, rule := range []struct{ on, does string }{{"ON DELETE", row["d"]}, {"ON UPDATE", row["u"]}} {
-			if rule.does == "CASCADE" || strings.HasPrefix(rule.does, "SET ") {
-				rules = append(rules, rule.on+" "+rule.does)
-			}
-		}
-		if len(rules) > 0 && k.cfg.Filter.Match(row["s"], row["t"]) {
-			name := quote(row["s"]) + "." + quote(row["t"])
-			k.problem(fmt.Sprintf("ALTER TABLE %s DROP FOREIGN KEY %s, and add it without these rules; or exclude the table", name, quote(row["c"])),
-				"foreign key %s of table %s.%s has %s, and the server does not write what that changes to its binlog", row["c"], row["s"], row["t"],
-				strings.Join(rules, " and "))
-		}
-	}
-	return nil
-}
-
 // checkStatus finds databases that the server leaves out of its binlog.
 func (k *checker) checkStatus(ctx context.Context) error {
 	row, err := k.row(ctx, k.statusQuery())
