@@ -33,12 +33,10 @@ type Config struct {
 
 	Out io.Writer // what happens, line by line
 	Log io.Writer // the programs' own logs; nil: nowhere
-}
 
-const (
-	minChanges   = 50_000
-	minDocuments = 2_000 // of each read model
-)
+	// What a check must have compared to count; 0: 50,000 changes and 2,000 documents of each read model.
+	minChanges, minDocuments int
+}
 
 // withDefaults fills in the defaults, or reports all that is wrong.
 func (c Config) withDefaults() (Config, error) {
@@ -72,7 +70,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	number(&c.Catalogs, 2400, 200)
 	number(&c.Rate, 2000, 150)
-	number(&c.Changes, minChanges, 0)
+	number(&c.Changes, 50_000, 0)
+	number(&c.minChanges, 50_000, 0)
+	number(&c.minDocuments, 2_000, 0)
 	if c.Seed == 0 {
 		c.Seed = rand.Uint64N(1e9) + 1
 	}

@@ -154,15 +154,15 @@ func (s *supervisor) verdict(h *check.Histories, documents ...*check.Documents) 
 	if !h.OK() {
 		problems = append(problems, errors.New("the log is not what the binlog says"))
 	}
-	if h.Changes < minChanges {
-		problems = append(problems, fmt.Errorf("only %d changes, want at least %d", h.Changes, minChanges))
+	if h.Changes < s.cfg.minChanges {
+		problems = append(problems, fmt.Errorf("only %d changes, want at least %d", h.Changes, s.cfg.minChanges))
 	}
 	for _, d := range documents {
 		if !d.OK() {
 			problems = append(problems, fmt.Errorf("the %s documents are not what the tables say", d.Kind))
 		}
-		if d.Total < minDocuments {
-			problems = append(problems, fmt.Errorf("only %d %s documents, want at least %d", d.Total, d.Kind, minDocuments))
+		if d.Total < s.cfg.minDocuments {
+			problems = append(problems, fmt.Errorf("only %d %s documents, want at least %d", d.Total, d.Kind, s.cfg.minDocuments))
 		}
 		if s.tracker.Summary(d.Kind, time.Time{}).Samples == 0 {
 			problems = append(problems, fmt.Errorf("no freshness of %s documents was measured", d.Kind))
