@@ -80,7 +80,7 @@ func TestRelayFaults(t *testing.T) {
 				cut.left.Store(20)
 				relay := newRelay(t, cdc.Config{Source: cut, Log: faulty, FlushBytes: 1 + rnd.IntN(5000),
 					Hooks: cdc.Hooks{TailFinished: func(cdc.TailInfo) { tails++ }}})
-				for err := error(errInjected); err != nil; { // a first session that fails is not retried
+				for err := errInjected; err != nil; { // a first session that fails is not retried
 					ctx, cancel := context.WithCancel(t.Context())
 					end, _ := source.Executed(ctx)
 					done := make(chan error, 1)

@@ -265,9 +265,9 @@ func TestQueryMoveAhead(t *testing.T) {
 	r.want("home", before)
 
 	db.mu.Lock()
-	state2, state3 := db.states[1].clone(), (*tree)(nil)
+	state2 := db.states[1].clone()
 	state2.stocks[1] = stockRow{1, 4}
-	state3 = state2.clone()
+	state3 := state2.clone()
 	state3.products[1] = productRow{1, 2, "p"}
 	db.states = append(db.states, state3, state3) // whoever asks for the first sees the second, too
 	db.mu.Unlock()

@@ -119,7 +119,7 @@ func (e *encoder) fields(level int) error {
 	}
 }
 
-// elements appends the elements of the array that starts at pos: a document with the names 0, 1, 2…
+// elements appends the elements of the array that starts at pos: a document with the names 0, 1, 2 and so on.
 func (e *encoder) elements(level int) error {
 	e.pos++ // [
 	for i := 0; ; i++ {

@@ -62,7 +62,8 @@ func (s *server) transaction(ctx context.Context, r *rand.Rand) error {
 	defer tx.Rollback()
 	for range 1 + r.IntN(3) {
 		catalog, category, product, n := 1+r.IntN(catalogs), 1+r.IntN(categories), 1+r.IntN(products), r.IntN(1000)
-		statement, args := "", []any(nil)
+		var statement string
+		var args []any
 		switch r.IntN(11) {
 		case 0:
 			statement, args = "REPLACE INTO catalog VALUES (?, ?)", []any{catalog, fmt.Sprint("title ", n)}

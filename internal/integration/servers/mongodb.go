@@ -117,6 +117,6 @@ func withMongo(ctx context.Context, uri string, use func(admin *mongo.Database) 
 	if err != nil {
 		return err
 	}
-	defer client.Disconnect(context.WithoutCancel(ctx))
+	defer func() { _ = client.Disconnect(context.WithoutCancel(ctx)) }() // only idle connections are lost
 	return use(client.Database("admin"))
 }

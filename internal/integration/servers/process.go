@@ -84,7 +84,7 @@ func (p process) signal(sig syscall.Signal) error {
 	if err != nil {
 		return err
 	}
-	defer h.Release()
+	defer func() { _ = h.Release() }()
 	if !p.alive() {
 		return os.ErrProcessDone
 	}

@@ -126,8 +126,9 @@ func reaper(ctx context.Context, daemon *client.Client, logf func(string, ...any
 	if os.Getenv(ryukDisabled) != "" {
 		return
 	}
-	if err := have(ctx, daemon, testcontainers.ReaperDefaultImage, logf); err != nil {
-		logf("docker: no image %s (%v): the containers millrace-* will outlive the tests", testcontainers.ReaperDefaultImage, err)
+	image := testcontainers.ReaperDefaultImage //nolint:staticcheck // the only place that names the image
+	if err := have(ctx, daemon, image, logf); err != nil {
+		logf("docker: no image %s (%v): the containers millrace-* will outlive the tests", image, err)
 		os.Setenv(ryukDisabled, "true")
 	}
 }
