@@ -1,0 +1,34 @@
+// Package binlog follows the binlog of a MySQL (8.0 and later) or MariaDB (10.6 and later) server: it is the [cdc.Source] for both.
+//
+//	source, err := binlog.New(binlog.Config{Addr: "127.0.0.1:3306", User: "cdc", Password: "…", Filter: cdc.Filter{Include: []string{"shop.*"}}})
+//	err = source.Check(ctx) // everything that is wrong with the server's settings and the account's grants, at once
+//
+// # What it gives
+//
+// Every transaction of the server behind a position, in commit order, with its GTID: also those without a row that passes the
+// filter, and schema changes. Rows are rendered by the table in docs/wire-format.md, with the columns' names, types, character sets and
+// labels that the event itself carries (binlog_row_metadata = FULL): there is no history of schemas to lose, and no DDL to parse.
+// Character sets are converted as the servers do it. Compressed transactions (MySQL), compressed events (MariaDB), encrypted binlogs
+// and tagged GTIDs are read; checksums are verified.
+//
+// # What it refuses
+//
+// By name, with the transaction, its place and its table, as a [*cdc.DecodeError]: XA transactions; partial JSON updates; row images
+// that are not FULL; changes as statements; tables without a primary key; rows without column names; COMPRESSED columns and temporal
+// columns from before MySQL 5.6 (MariaDB); TRUNCATE, and ALTER TABLE that empties partitions; ROLLBACK TO SAVEPOINT and ROLLBACK in the
+// binlog (mixes of tables with and without transactions); incidents; transactions without GTID; events it does not know. Tables that
+// the filter leaves out are never a reason, but for what cannot be attributed to a table. [Source.Check] finds before the start what it can: also
+// foreign keys that change rows behind the binlog's back.
+//
+// # Errors
+//
+// What may pass wraps [cdc.ErrUnavailable]: unreachable, cut off, silent for three heartbeats, shutting down, too many connections, the server
+// id taken by another replica. A stream never reconnects by itself; open a new one behind the last whole transaction. A position
+// whose binlog was purged is [cdc.ErrPositionLost]. Wrong passwords, missing grants, and a position from another server's history are plain
+// errors.
+//
+// # Resources
+//
+// A stream has one connection, one goroutine that reads it, and at most 1 MiB of events waiting, or one event when that is bigger;
+// when the caller of Next is slow, the server waits. Decoding happens in Next, into buffers that the stream reuses. Close ends the goroutine.
+package binlog
