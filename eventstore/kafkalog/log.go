@@ -42,6 +42,9 @@ func New(cfg Config) (*Log, error) {
 	transport := cfg.Transport
 	if transport == nil {
 		l.transport = &kafka.Transport{TLS: cfg.TLS, SASL: cfg.SASL, ClientID: "millrace-" + cfg.Pipeline, MetadataTTL: metadataTTL}
+		if cfg.TLS == nil {
+			l.transport.Dial = dial
+		}
 		transport = l.transport
 	}
 	l.client = &client{Client: kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: transport}, log: l.log}

@@ -88,7 +88,7 @@ func TestNobodyListens(t *testing.T) {
 
 func TestAnotherServiceListens(t *testing.T) {
 	l := listen(t, func(c net.Conn) { c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) })
-	wantHeadError(t, connecting(t, kafkalog.Config{Brokers: []string{l.Addr().String()}}), true, l.Addr().String(), "nothing there answers as Kafka does")
+	wantHeadError(t, connecting(t, kafkalog.Config{Brokers: []string{l.Addr().String()}}), false, l.Addr().String(), "not Kafka")
 }
 
 func TestWrongPassword(t *testing.T) {
