@@ -40,7 +40,8 @@ type Log interface {
 	// until ctx ends; then it yields nothing more (not ctx's error). After a non-nil error it ends. A cut without records is
 	// yielded, too: it moves the reader's clock, and repeats (same CSN) serve as heartbeats.
 	//
-	// The loop body must be done with a cut when it asks for the next one; records it did not read are skipped.
+	// The loop body must be done with a cut when it asks for the next one; records it did not read are skipped. When ctx ends
+	// inside a cut, its records end with ctx's error: a cut that was left half-way never looks whole.
 	Cuts(ctx context.Context, opts CutOptions) iter.Seq2[*Cut, error]
 
 	// Head returns the last watermark, or ok false where none was ever written.

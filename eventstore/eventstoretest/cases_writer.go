@@ -210,7 +210,7 @@ func beginRepeated(t *testing.T, b *bench) {
 	for csn := eventstore.CSN(1); csn <= 5; csn++ {
 		w.append(t, tx(csn, orders, stock))
 		w.mark(t, csn)
-		w = b.begin(t, nil)
+		b.begin(t, nil)
 		w = b.begin(t, nil)
 		s := w.Start()
 		if !s.Found || s.Watermark.CSN != csn || len(s.Tail.Landed) != 0 {

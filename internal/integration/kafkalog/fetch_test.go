@@ -1,8 +1,11 @@
 package kafkalog
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,6 +95,73 @@ func TestFetchBringsNothingBelowTheEnd(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What was fetched and not yet delivered stays within the budget, however slow the reader and however uneven the partitions.
+func TestBoundedMemory(t *testing.T) {
+	const flushes, records, size, limit = 40, 50, 10_000, 1 << 20
+	addrs := fake.addrs(t)
+	cfg := config(t, addrs, pipeline())
+	log := open(t, cfg)
+	w := begin(t, log)
+	mark(t, w, 0)
+	for csn := eventstore.CSN(1); csn <= flushes; csn++ {
+		f := &eventstore.Flush{}
+		f.Stamp.Add(csn, fmt.Sprintf("0-1-%d", csn))
+		for i := range uint64(records) {
+			r := noise(csn, i, size)
+			if i%5 == 0 {
+				r.Key = fmt.Appendf(nil, "%d", i) // four in five go to one partition
+			}
+			f.Records = append(f.Records, r)
+		}
+		if err := w.Append(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mark(t, w, flushes)
+
+	var received atomic.Int64
+	tr := transport(t)
+	tr.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		return &metered{c, &received}, err
+	}
+	cfg.Transport = tr
+	delivered, ahead, n := int64(0), int64(0), 0
+	for c, err := range open(t, cfg).Cuts(t.Context(), eventstore.CutOptions{MaxBytes: limit}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for r, err := range c.Records() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+			delivered += int64(len(r.Value))
+			ahead = max(ahead, received.Load()-delivered)
+		}
+		if c.CSN == flushes {
+			break
+		}
+	}
+	t.Logf("%d MB in all; at most %d kB were fetched and not delivered", delivered>>20, ahead>>10)
+	// The budget, a reply in hand, and for each partition a batch (half a megabyte), which is never cut.
+	if bound := int64(limit + limit + 4*records*size); n != flushes*records || ahead > bound {
+		t.Errorf("%d records; %d bytes ahead, want at most %d", n, ahead, bound)
+	}
+}
+
+// metered counts what a connection reads.
+type metered struct {
+	net.Conn
+	n *atomic.Int64
+}
+
+func (m *metered) Read(p []byte) (int, error) {
+	n, err := m.Conn.Read(p)
+	m.n.Add(int64(n))
+	return n, err
 }
 
 // A reader begins near its progress, however long the watermark topic is, and whether the watermarks are full or not.
