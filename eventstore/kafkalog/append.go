@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/segmentio/kafka-go/compress"
 
@@ -16,10 +17,33 @@ import (
 // batchBytes is from what size on, uncompressed, a batch takes no further record.
 const batchBytes = 1 << 20
 
+// maxFreeBytes bounds the memory that a writer keeps between two flushes.
+const maxFreeBytes = 16 << 20
+
 // flushBuffers are what is used again from flush to flush.
 type flushBuffers struct {
-	touched []*partition
-	stamp   []byte
+	touched   []*partition
+	stamp     []byte
+	free      [][]byte // memory for batches: not each partition's own, for there may be many
+	freeBytes int
+}
+
+// take returns memory for a batch.
+func (f *flushBuffers) take() []byte {
+	n := len(f.free)
+	if n == 0 {
+		return nil
+	}
+	buf := f.free[n-1]
+	f.free, f.freeBytes = f.free[:n-1], f.freeBytes-cap(buf)
+	return buf
+}
+
+// give returns memory that is not used any more.
+func (f *flushBuffers) give(buf []byte) {
+	if cap(buf) > 0 && f.freeBytes+cap(buf) <= maxFreeBytes {
+		f.free, f.freeBytes = append(f.free, buf[:0]), f.freeBytes+cap(buf)
+	}
 }
 
 // Append implements [eventstore.Writer].
@@ -42,22 +66,26 @@ func (w *writer) Append(ctx context.Context, f *eventstore.Flush) error {
 			return fmt.Errorf("append: %w", w.ended(ctx, err))
 		}
 	}
+	defer w.drop()
 	if err := w.encode(f); err != nil {
-		w.drop()
 		return fmt.Errorf("append: %w", err)
 	}
 	if err := w.produceAll(ctx); err != nil {
-		w.drop()
 		return fmt.Errorf("append: %w", w.ended(ctx, err))
 	}
-	w.flush.touched = w.flush.touched[:0]
 	return nil
 }
 
-// drop forgets the flush in hand.
+// drop forgets the flush in hand and takes its memory back.
 func (w *writer) drop() {
 	for _, p := range w.flush.touched {
 		p.drop()
+		w.flush.give(p.building.raw)
+		p.building.raw = nil
+		for _, e := range p.batches {
+			w.flush.give(e.bytes)
+			e.bytes = nil
+		}
 	}
 	w.flush.touched = w.flush.touched[:0]
 }
@@ -103,20 +131,25 @@ func (w *writer) check(f *eventstore.Flush) (unlisted []string, err error) {
 // createAndList makes the topics' partitions the log's own before their first record: step 16. Whoever else begins from now on
 // reads the list, and fences them.
 func (w *writer) createAndList(ctx context.Context, topics []string) error {
+	lists, errs := make([][]int64, len(topics)), make([]error, len(topics))
+	var wg sync.WaitGroup
+	for i, topic := range topics {
+		wg.Go(func() { lists[i], errs[i] = w.log.adopt(ctx, topic) })
+	}
+	wg.Wait()
 	added := make(ends)
-	for _, topic := range topics {
-		list, err := w.log.adopt(ctx, topic)
-		if err != nil {
-			return err
+	for i, topic := range topics {
+		if errs[i] != nil {
+			return errs[i]
 		}
-		added[topic] = list
+		added[topic] = lists[i]
 	}
 	m := w.newMark(w.last.watermark(nil))
 	if err := w.writeMark(ctx, m, added); err != nil {
 		return err
 	}
-	for topic, list := range added {
-		w.list(topic, list)
+	for _, topic := range topics {
+		w.list(topic, added[topic])
 	}
 	return nil
 }
@@ -172,6 +205,7 @@ func (w *writer) encode(f *eventstore.Flush) error {
 		p := parts[murmur2.Partition(r.Key, len(parts))]
 		if p.ordinal == 0 {
 			w.flush.touched = append(w.flush.touched, p)
+			p.building.raw = w.flush.take()
 			if r.Place.Compare(p.last) <= 0 {
 				return fmt.Errorf("csn %d index %d does not follow csn %d index %d in %v", r.CSN, r.Index, p.last.CSN, p.last.Index, p.kafka)
 			}
@@ -202,6 +236,9 @@ func (w *writer) encode(f *eventstore.Flush) error {
 // seal ends the batch that a partition is building, under its next sequence number.
 func (w *writer) seal(p *partition, codec compress.Codec) (*encoded, error) {
 	e := p.slot()
+	if e.bytes == nil {
+		e.bytes = w.flush.take()
+	}
 	var err error
 	sequence := p.sequence
 	for _, before := range p.batches[:p.used-1] {

@@ -3,6 +3,7 @@ package kafkalog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -371,6 +372,44 @@ func TestForeignProducer(t *testing.T) {
 		w := begin(t, open(t, cfg))
 		mark(t, w, 1)
 		begin(t, open(t, config(t, addrs, name))) // and then it is the pipeline's own again
+	})
+}
+
+// A record that no relay wrote stops the writer that finds it in the tail.
+func TestStrangersRecord(t *testing.T) {
+	bothBrokers(t, func(t *testing.T, addrs []string) {
+		name := pipeline()
+		written(t, addrs, name)
+		c, _ := admin(t, addrs)
+		put(t, c, &kgo.Record{Topic: name + ".shop.stock", Key: []byte("k"), Value: []byte("secret")})
+		_, err := open(t, config(t, addrs, name)).Begin(t.Context())
+		if err == nil || errors.Is(err, eventstore.ErrUnavailable) || !strings.Contains(err.Error(), name+".shop.stock/") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("begin: %v, want an error that names the partition", err)
+		}
+	})
+}
+
+// Many topics may be new in one flush: all are listed in one watermark before their first record.
+func TestManyNewTopics(t *testing.T) {
+	bothBrokers(t, func(t *testing.T, addrs []string) {
+		log := open(t, config(t, addrs, pipeline()))
+		w := begin(t, log)
+		mark(t, w, 0)
+		f := everywhere(1)
+		for i := range f.Records {
+			f.Records[i].Topic = fmt.Sprintf("shop.t%02d", i%30)
+		}
+		if err := w.Append(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+		head, _, err := log.Head(t.Context())
+		if err != nil || head.CSN != 0 || len(head.Ends) != 30*4 {
+			t.Errorf("head at csn %d with %d ends, %v; want 0 with 120", head.CSN, len(head.Ends), err)
+		}
+		mark(t, w, 1)
+		if got := readAll(t, log, 0, 1); got != len(f.Records) {
+			t.Errorf("read %d records, want %d", got, len(f.Records))
+		}
 	})
 }
 
