@@ -13,7 +13,7 @@ import (
 // dump asks the server for everything behind the set gtids. From then on the connection carries events; see readEvent.
 //
 // It speaks the replica's part of the protocol itself, on go-mysql's connection: that package's BinlogSyncer always asks the server
-// to leave out the checksums, so that damage in a binlog file or on the way would go unnoticed (docs/decisions).
+// to leave out the checksums, so that damage in a binlog file or on the way would go unnoticed (docs/decisions/0005-binlog-protocol.md).
 func (c *conn) dump(ctx context.Context, gtids string, serverID uint32) error {
 	period := c.cfg.HeartbeatPeriod
 	// One uuid for one id, so that the server recognises a second replica with the id and says so.

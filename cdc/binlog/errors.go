@@ -118,7 +118,8 @@ func streamError(err error, cfg *Config, serverID uint32) error {
 			what, cdc.ErrUnavailable, serverID, e)
 	case e.Code == codePurgedGTIDs, e.Code == codeFatalReading && lostTexts(text):
 		return lost(what, e)
-	case e.Code == codeFatalReading && strings.Contains(text, "slave has more gtids"), e.Code == codeFatalReading && strings.Contains(text, "not in the master's binlog"):
+	case e.Code == codeFatalReading && (strings.Contains(text, "has more gtids") || strings.Contains(text, "not in the master's binlog") ||
+		strings.Contains(text, "missing the gtid requested")):
 		return fmt.Errorf("%s: the position has transactions that the server has not: it lost them, or it is another server. Fix: connect to "+
 			"the server that has them: %w", what, e)
 	case e.Code == codeSpecificAccess || e.Code == codeAccessDenied:
@@ -129,8 +130,7 @@ func streamError(err error, cfg *Config, serverID uint32) error {
 
 // lostTexts tells from the server's text whether the binlog of the position is gone.
 func lostTexts(text string) bool {
-	for _, part := range []string{"purged", "could not find first log", "too old", "could not find gtid state", "missing transactions",
-		"binlog truncated in the middle"} {
+	for _, part := range []string{"purged", "could not find first log", "too old", "could not find gtid state", "missing transactions"} {
 		if strings.Contains(text, part) {
 			return true
 		}

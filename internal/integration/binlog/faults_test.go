@@ -15,8 +15,15 @@ import (
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
 
-// TestServerDies: a killed server is an error that passes; behind its restart the stream goes on where it was.
+// TestServerDies: a server that is killed or shut down is an error that passes; behind its restart the stream goes on where it was.
 func TestServerDies(t *testing.T) {
+	t.Run("killed", func(t *testing.T) { testServerDies(t, (*servers.Server).Kill) })
+	t.Run("stopped", func(t *testing.T) {
+		testServerDies(t, func(s *servers.Server) error { return s.Stop(context.Background()) })
+	})
+}
+
+func testServerDies(t *testing.T, end func(*servers.Server) error) {
 	onEach(t, func(t *testing.T, kind servers.Kind) {
 		server := private(t, kind)
 		d := open(t, server.Address(), "dies")
@@ -31,7 +38,7 @@ func TestServerDies(t *testing.T) {
 		if slice, err := stream.Next(t.Context()); err != nil || len(slice.Changes) != 1 {
 			t.Fatalf("got %v, %v", slice, err)
 		}
-		if err := server.Kill(); err != nil {
+		if err := end(server); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
@@ -139,6 +146,32 @@ func TestOldest(t *testing.T) {
 		got := changes(read(t, d.source(t), oldest, d.executed(t)))
 		if len(got) != 1 || string(got[0].After) != `{"id":1}` {
 			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// TestForeignPosition: a position that the server never reached is not waited for, and not taken for a lost one.
+func TestForeignPosition(t *testing.T) {
+	onEach(t, func(t *testing.T, kind servers.Kind) {
+		d := open(t, ownServer(t, kind), "elsewhere")
+		at := d.executed(t)
+		beyond, other := at.Server+":1-99999999", cdc.Position{Flavor: binlog.MariaDB, GTIDs: "0-1-1"}
+		if kind == servers.MariaDB {
+			beyond, other = "0-"+at.Server+"-99999999", cdc.Position{Flavor: binlog.MySQL, GTIDs: "11111111-2222-3333-4444-555555555555:1"}
+		}
+		for text, p := range map[string]cdc.Position{
+			"the position has transactions that the server has not": {Flavor: at.Flavor, GTIDs: beyond},
+			"the position is of a": other,
+			"want":                 {Flavor: at.Flavor, GTIDs: "nonsense"},
+		} {
+			stream, err := d.source(t).Open(t.Context(), p)
+			if err == nil {
+				defer stream.Close()
+				_, err = stream.Next(t.Context())
+			}
+			if err == nil || !strings.Contains(err.Error(), text) || errors.Is(err, cdc.ErrUnavailable) || errors.Is(err, cdc.ErrPositionLost) {
+				t.Errorf("%v: got %v, want %q", p, err, text)
+			}
 		}
 	})
 }

@@ -162,7 +162,7 @@ func columns() []column {
 		{define: "INT GENERATED ALWAYS AS (id * 2) STORED", oracle: asNumber},
 		{define: "INT INVISIBLE DEFAULT 7", oracle: asNumber, values: []string{"1", "DEFAULT"}},
 		{define: "VECTOR(3)", oracle: asBytes, values: []string{"STRING_TO_VECTOR('[1,2.5,-3]')"}, only: servers.MySQL},
-		{define: "UUID", oracle: asBytes, values: []string{"'6ccd780c-baba-1026-9564-5b8c656024db'"}, only: servers.MariaDB},
+		{define: "UUID", oracle: asBytes, values: []string{"'6ccd780c-baba-1026-9564-5b8c656024db'", "'123e4567-e89b-42d3-a456-426614174000'", "'018f4b6c-1d2e-7abc-9def-0123456789ab'"}, only: servers.MariaDB},
 		{define: "INET6", oracle: asBytes, values: []string{"'2001:db8::ff00:42:8329'", "'::'"}, only: servers.MariaDB},
 		{define: "INET4", oracle: asBytes, values: []string{"'192.0.2.1'", "'0.0.0.0'"}, only: servers.MariaDB},
 		{define: "JSON", oracle: asText, values: jsonValues(), only: servers.MariaDB},
