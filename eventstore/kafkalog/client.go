@@ -20,6 +20,7 @@ const (
 	requestTimeout = 15 * time.Second
 	minBackoff     = 10 * time.Millisecond
 	maxBackoff     = time.Second
+	tellEvery      = 10 * time.Second // how often the operator hears that something does not answer
 )
 
 // client makes requests to the cluster.
@@ -62,7 +63,7 @@ func (c *client) retry(ctx context.Context, step string, do func(context.Context
 		if classify(err) != passing {
 			return fmt.Errorf("%s: %w", step, err)
 		}
-		if time.Since(begun) > time.Second && time.Since(told) > 10*time.Second {
+		if time.Since(begun) > time.Second && time.Since(told) > tellEvery {
 			told = time.Now()
 			c.log.Warn("kafka does not answer, still trying", "step", step, "for", time.Since(begun).Round(time.Second), "err", err)
 		}

@@ -177,9 +177,6 @@ func (r *reader) check(m *mark) error {
 	return nil
 }
 
-// wanted tells whether a topic is to be read.
-func (r *reader) wanted(topic string) bool { return wanted(r.opts.Topics, topic) }
-
 // begin sets out from the ends of the last watermark at or below the reader's progress.
 func (r *reader) begin() {
 	r.begun = true
@@ -205,7 +202,7 @@ func (r *reader) create(m *mark) {
 
 func (r *reader) add(topic string, n int32, from int64) {
 	at := eventstore.Partition{Topic: topic, Number: n}
-	if r.cursors[at] == nil && r.wanted(topic) {
+	if r.cursors[at] == nil && wanted(r.opts.Topics, topic) {
 		c := &cursor{topic: topic, number: n, pos: from}
 		c.stream = r.fetcher.open(eventstore.Partition{Topic: r.log.cfg.kafkaTopic(topic), Number: n}, topic, from)
 		r.cursors[at] = c

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -46,6 +47,17 @@ type fetchPartition struct {
 type fetchResponse struct {
 	parts []fetchedPartition
 	buf   []byte
+}
+
+// part returns a partition's part of the reply, nil if there is none. It is looked for at i first: brokers answer in order.
+func (r *fetchResponse) part(p eventstore.Partition, i int) *fetchedPartition {
+	if i >= len(r.parts) || r.parts[i].Partition != p {
+		i = slices.IndexFunc(r.parts, func(f fetchedPartition) bool { return f.Partition == p })
+	}
+	if i < 0 {
+		return nil
+	}
+	return &r.parts[i]
 }
 
 // fetchedPartition is one partition's part of the reply.

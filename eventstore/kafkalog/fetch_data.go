@@ -24,6 +24,7 @@ type question struct {
 	stream *stream
 	ask    ask
 	moves  int
+	limit  int64
 	quota  int // bytes of chunks that the stream may have
 }
 
@@ -32,7 +33,7 @@ type question struct {
 func (f *fetcher) run(ctx context.Context) error {
 	buffers := make(map[int32]*[]byte) // for replies, by broker
 	var leaders map[eventstore.Partition]int32
-	backoff := minBackoff
+	backoff, told := minBackoff, time.Time{}
 	for {
 		questions, err := f.questions(ctx)
 		if err != nil {
@@ -51,7 +52,10 @@ func (f *fetcher) run(ctx context.Context) error {
 		if classify(err) != passing {
 			return err
 		}
-		f.log.log.Debug("fetch interrupted, trying again", "in", backoff, "err", err)
+		if backoff == maxBackoff && time.Since(told) > tellEvery {
+			told = time.Now()
+			f.log.log.Warn("kafka does not answer, still trying", "step", "fetch", "err", err)
+		}
 		leaders = nil
 		if !sleep(ctx, backoff) {
 			return ctx.Err()
@@ -91,7 +95,7 @@ func (f *fetcher) questionsLocked() []question {
 		if s.ask.offset >= s.limit || s.bytes > 0 && (s.bytes > quota/2 || f.bytes > f.maxBytes) {
 			continue
 		}
-		q := question{stream: s, ask: s.ask, moves: s.moves, quota: quota}
+		q := question{stream: s, ask: s.ask, moves: s.moves, limit: s.limit, quota: quota}
 		// Batches grow when they are decompressed.
 		q.ask.bytes = max(q.ask.bytes, min(int(float64(quota-s.bytes)/f.expand), maxAsk), min(minAsk, f.maxBytes))
 		questions = append(questions, q)
@@ -177,11 +181,10 @@ func (f *fetcher) askBroker(ctx context.Context, buf *[]byte, questions []questi
 	*buf = res.buf
 	var failed error
 	for i, q := range questions {
-		at := slices.IndexFunc(res.parts, func(p fetchedPartition) bool { return p.Partition == q.stream.kafka })
-		if at < 0 {
+		got := res.part(q.stream.kafka, i)
+		if got == nil {
 			continue
 		}
-		got := &res.parts[at]
 		err := got.err
 		if errors.Is(err, kafka.OffsetOutOfRange) {
 			err = f.log.outOfRange(ctx, got.Partition, q.ask.offset)
@@ -254,13 +257,14 @@ func (f *fetcher) answered(q question, got *fetchedPartition, first bool) error 
 	if len(chunks) > 0 {
 		f.changed.Broadcast()
 	}
-	return s.behind(got)
+	return s.behind(got, q.limit)
 }
 
 // behind tells what it means that a partition ends before an end that a watermark states. A leader that has just taken over does
 // not know for a moment how far the others are; if it lasts, acknowledged records are lost, or the topic is another one.
-func (s *stream) behind(got *fetchedPartition) error {
-	if got.high >= s.limit {
+// The limit is the one of the time of asking: watermarks go on meanwhile.
+func (s *stream) behind(got *fetchedPartition, limit int64) error {
+	if got.high >= limit {
 		s.behindSince = time.Time{}
 		return nil
 	}
@@ -268,10 +272,10 @@ func (s *stream) behind(got *fetchedPartition) error {
 		s.behindSince = time.Now()
 	}
 	if time.Since(s.behindSince) < headLag {
-		return fmt.Errorf("%v ends at offset %d, a watermark says %d: %w", got.Partition, got.high, s.limit, kafka.OffsetNotAvailable)
+		return fmt.Errorf("%v ends at offset %d, a watermark says %d: %w", got.Partition, got.high, limit, kafka.OffsetNotAvailable)
 	}
 	return fmt.Errorf("%w: %v ends at offset %d, a watermark says %d: the topic was recreated, or acknowledged records are lost",
-		eventstore.ErrLogMismatch, got.Partition, got.high, s.limit)
+		eventstore.ErrLogMismatch, got.Partition, got.high, limit)
 }
 
 // buffer returns memory for a chunk.
