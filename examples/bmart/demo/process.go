@@ -78,7 +78,7 @@ func (p *process) start(last *lastLine) (wait func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(program, p.name)
+	cmd := exec.CommandContext(context.Background(), program, p.name) // it ends by kill or drain
 	cmd.Stderr = io.MultiWriter(p.log, last)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

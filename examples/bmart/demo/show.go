@@ -31,7 +31,7 @@ func (s *supervisor) show(ctx context.Context) error {
 	if err := s.caughtUp(ctx); err != nil {
 		return err
 	}
-	url, err := s.serveAt(s.cfg.Addr, handler)
+	url, err := s.serve(ctx, s.cfg.Addr, handler)
 	if err != nil {
 		return err
 	}

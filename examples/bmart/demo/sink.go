@@ -74,7 +74,7 @@ func (s *supervisor) startSink(ctx context.Context) (sinkSpec, reader, error) {
 	kind := map[string]servers.Kind{sinkElastic: servers.Elasticsearch, sinkMongoDB: servers.MongoDB}[s.cfg.Sink]
 	if s.cfg.Sink == sinkMemory {
 		memory := projector.NewMemorySink()
-		url, err := s.serve(sinkfront.Handler(memory))
+		url, err := s.serve(ctx, "127.0.0.1:0", sinkfront.Handler(memory))
 		if err != nil {
 			return sinkSpec{}, nil, err
 		}
@@ -99,13 +99,9 @@ func (s *supervisor) startSink(ctx context.Context) (sinkSpec, reader, error) {
 	return spec, r, nil
 }
 
-// serve serves a handler on a free port of loopback until the end.
-func (s *supervisor) serve(h http.Handler) (url string, err error) {
-	return s.serveAt("127.0.0.1:0", h)
-}
-
-func (s *supervisor) serveAt(addr string, h http.Handler) (url string, err error) {
-	l, err := net.Listen("tcp", addr)
+// serve serves a handler until the end.
+func (s *supervisor) serve(ctx context.Context, addr string, h http.Handler) (url string, err error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return "", fmt.Errorf("listen: %w", err)
 	}

@@ -107,7 +107,7 @@ func (l *Load) Run(ctx context.Context, rows int) error {
 		return nil
 	})
 	if ctx.Err() != nil {
-		return nil
+		err = nil
 	}
 	return err
 }

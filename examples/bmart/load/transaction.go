@@ -70,7 +70,7 @@ func (t *transaction) try(ctx context.Context, conn *sql.Conn) (rows int, commit
 	if err != nil {
 		return 0, time.Time{}, err
 	}
-	defer tx.Rollback() // no effect after Commit
+	defer func() { _ = tx.Rollback() }() // no effect after Commit
 	for _, s := range t.statements {
 		result, err := tx.ExecContext(ctx, s.query, s.args...)
 		if err != nil {
