@@ -347,7 +347,7 @@ func (a *assembler) tableMap(e event) error {
 // newTable prepares a table. What is wrong with it is said when a row of it comes: a statement maps tables it does not change.
 func (a *assembler) newTable(body []byte, schema, name string) *table {
 	m, err := parseTableMap(body, a.flavor == gtid.MariaDB)
-	if !a.filter.Match(schema, name) {
+	if !a.filter.Match(schema, name) || err == nil && m.isSequence() {
 		if err != nil {
 			m = &tableMap{schema: schema, name: name}
 		}

@@ -10,6 +10,9 @@ import (
 	"github.com/go-mysql-org/go-mysql/mysql"
 )
 
+// searchTimeout bounds how long the server may look for the position in its files before it sends the first event.
+const searchTimeout = time.Minute
+
 // dump asks the server for everything behind the set gtids. From then on the connection carries events; see readEvent.
 //
 // It speaks the replica's part of the protocol itself, on go-mysql's connection: that package's BinlogSyncer always asks the server
@@ -53,7 +56,7 @@ func (c *conn) dump(ctx context.Context, gtids string, serverID uint32) error {
 	if err := c.command(data); err != nil {
 		return streamError(err, c.cfg, serverID)
 	}
-	c.socket.timeout = 3*period + time.Second
+	c.socket.timeout = searchTimeout
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/go-mysql-org/go-mysql/replication"
 	"github.com/millrace-go/millrace/cdc"
@@ -57,7 +58,7 @@ func (s *stream) Next(ctx context.Context) (*cdc.Slice, error) {
 		return nil, s.err
 	}
 	slice, err := s.pull(ctx)
-	if err != nil && ctx.Err() == nil {
+	if err != nil && !errors.Is(err, context.Cause(ctx)) { // after a cancelled call the next one may go on
 		s.err = err
 	}
 	return slice, err
@@ -142,6 +143,7 @@ func (s *Source) begin(ctx context.Context, c *conn, from cdc.Position) (*stream
 	if err := c.readEvent(buf); err != nil {
 		return nil, streamError(err, &s.cfg, st.serverID)
 	}
+	c.socket.timeout = 3*s.cfg.HeartbeatPeriod + time.Second
 	st.done.Go(func() { st.read(buf) })
 	return st, nil
 }

@@ -210,6 +210,20 @@ func (t *tableMap) labels(c *cursor, kind byte) {
 	}
 }
 
+// isSequence tells of a MariaDB SEQUENCE: NEXTVAL writes its state as a row, but it is no table.
+func (t *tableMap) isSequence() bool {
+	names := [...]string{"next_not_cached_value", "minimum_value", "maximum_value", "start_value", "increment", "cache_size", "cycle_option", "cycle_count"}
+	if len(t.columns) != len(names) || len(t.key) > 0 {
+		return false
+	}
+	for i := range names {
+		if t.columns[i].name != names[i] {
+			return false
+		}
+	}
+	return true
+}
+
 // isNumeric tells whether the signedness bitmap has a bit for the column.
 func (col *columnMap) isNumeric() bool {
 	switch col.kind {
