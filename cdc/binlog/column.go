@@ -217,16 +217,13 @@ func appendFloat(dst []byte, f float64, bits int) ([]byte, error) {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return dst, errNotFinite
 	}
-	format := byte('f')
-	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
-		format = 'e'
+	if f == 0 { // the sign of a negative zero is lost in MariaDB's SELECT: the same bytes whoever reads it
+		return append(dst, '0'), nil
 	}
-	if bits == 32 {
-		if abs := float32(math.Abs(f)); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
-			format = 'e'
-		} else {
-			format = 'f'
-		}
+	format := byte('f')
+	abs := math.Abs(f)
+	if bits == 64 && (abs < 1e-6 || abs >= 1e21) || bits == 32 && (float32(abs) < 1e-6 || float32(abs) >= 1e21) {
+		format = 'e'
 	}
 	dst = strconv.AppendFloat(dst, f, format, -1, bits)
 	if n := len(dst); format == 'e' && n >= 4 && dst[n-4] == 'e' && dst[n-3] == '-' && dst[n-2] == '0' { // e-09 to e-9

@@ -198,7 +198,7 @@ func appendJSONDouble(dst []byte, f float64, bad bool) ([]byte, error) {
 	return append(dst, '.', '0'), nil
 }
 
-// appendMySQLDouble follows the server's my_gcvt with its field of 331 characters.
+// appendMySQLDouble follows the server's my_gcvt, whose field is wide enough for all that is not forced into the exponent form.
 func appendMySQLDouble(dst []byte, f float64) []byte {
 	const maxPlainExponent = 15 // MAX_DECPT_FOR_F_FORMAT
 	if f == 0 {
@@ -220,7 +220,7 @@ func appendMySQLDouble(dst []byte, f float64) []byte {
 	}
 	point := exponent + 1 // place of the decimal point, counted from the first digit
 	switch {
-	case point < -maxPlainExponent+1 || point > maxPlainExponent:
+	case point < -maxPlainExponent+1 || point > maxPlainExponent && len(digits) <= point:
 		dst = append(dst, digits[0])
 		if len(digits) > 1 {
 			dst = append(append(dst, '.'), digits[1:]...)
