@@ -23,23 +23,24 @@ type database struct {
 	shop   *sql.DB // the load's
 	reader schema.Account
 	relay  schema.Account // made with the server; it may read the binlog
-	tool   string         // mysqlbinlog or mariadb-binlog
+	// tool is the command of mysqlbinlog or mariadb-binlog, and toolAddr where the server is for it.
+	tool     []string
+	toolAddr string
 }
 
 func (s *supervisor) startDatabase(ctx context.Context) (*database, error) {
 	kind := servers.Kind(s.cfg.DB)
-	server, err := servers.Start(ctx, kind, servers.Options{Logf: s.logf})
-	if err != nil {
-		return nil, err
-	}
-	s.atEnd(server.Close)
-	s.say("database: %s", server.Version())
 	d := &database{
-		flavor: s.cfg.DB, addr: server.Address().HostPort(), tool: server.BinlogTool(),
+		flavor: s.cfg.DB,
 		relay:  schema.Account{User: servers.CDCUser, Password: servers.CDCPassword},
 		reader: schema.Reader(rand.Text(), kind == servers.MariaDB),
 	}
-	d.admin, err = sql.Open("mysql", server.Address().DSN(""))
+	address, err := s.startServer(ctx, kind, d)
+	if err != nil {
+		return nil, err
+	}
+	d.addr = address.HostPort()
+	d.admin, err = sql.Open("mysql", address.DSN(""))
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +55,29 @@ func (s *supervisor) startDatabase(ctx context.Context) (*database, error) {
 	}
 	s.atEnd(d.shop.Close)
 	return d, nil
+}
+
+// startServer starts a server of this run alone: the machine's own, or an installed one, or else one in Docker.
+func (s *supervisor) startServer(ctx context.Context, kind servers.Kind, d *database) (servers.Address, error) {
+	server, err := servers.Start(ctx, kind, servers.Options{Logf: s.logf})
+	if err == nil {
+		s.atEnd(server.Close)
+		s.say("database: %s", server.Version())
+		d.tool, d.toolAddr = []string{server.BinlogTool()}, server.Address().HostPort()
+		return server.Address(), nil
+	}
+	if _, missing := exec.LookPath("docker"); missing != nil || ctx.Err() != nil {
+		return servers.Address{}, err
+	}
+	s.say("database: not here (%v), so from Docker", err)
+	c, inDocker := startContainer(ctx, kind)
+	if inDocker != nil {
+		return servers.Address{}, errors.Join(err, inDocker)
+	}
+	s.atEnd(c.close)
+	s.say("database: %s", c.address.Origin)
+	d.tool, d.toolAddr = c.binlogTool(), "127.0.0.1:3306"
+	return c.address, nil
 }
 
 // executed returns everything the server has committed, as a GTID set.
@@ -90,12 +114,13 @@ func (d *database) history(ctx context.Context) ([]check.Transaction, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, port, err := net.SplitHostPort(d.addr)
+	host, port, err := net.SplitHostPort(d.toolAddr)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, d.tool, "--no-defaults", "--read-from-remote-server", "--host="+host, "--port="+port, "--user="+d.relay.User,
+	args := append(d.tool[1:], "--no-defaults", "--read-from-remote-server", "--host="+host, "--port="+port, "--user="+d.relay.User,
 		"-vv", "--base64-output=DECODE-ROWS", "--to-last-log", first)
+	cmd := exec.CommandContext(ctx, d.tool[0], args...)
 	cmd.Env = append(os.Environ(), "MYSQL_PWD="+d.relay.Password)
 	last := &lastLine{}
 	cmd.Stderr = last

@@ -150,7 +150,16 @@ func (p *page) events(w http.ResponseWriter, r *http.Request) {
 	defer tree.Stop()
 	defer status.Stop()
 	last, sent := "", false
-	if send("status", p.Status()) != nil {
+	sendTree := func() error {
+		t := p.tree(r.Context(), id)
+		now := t.Error + string(t.Document)
+		if now == last && sent {
+			return nil
+		}
+		last, sent = now, true
+		return send("tree", t)
+	}
+	if sendTree() != nil || send("status", p.Status()) != nil {
 		return
 	}
 	for {
@@ -158,11 +167,7 @@ func (p *page) events(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case <-tree.C:
-			t := p.tree(r.Context(), id)
-			if now := t.Error + string(t.Document); now != last || !sent {
-				last, sent = now, true
-				err = send("tree", t)
-			}
+			err = sendTree()
 		case <-status.C:
 			err = send("status", p.Status())
 		}
