@@ -8,7 +8,7 @@
 // Every transaction of the server behind a position, in commit order, with its GTID: also those without a row that passes the
 // filter, and schema changes. Rows are rendered by the table in docs/wire-format.md, with the columns' names, types, character sets and
 // labels that the event itself carries (binlog_row_metadata = FULL): there is no history of schemas to lose, and no DDL to parse.
-// Character sets are converted as the servers do it. Compressed transactions (MySQL), compressed events (MariaDB), encrypted binlogs
+// Character sets are converted as the servers do it. Compressed transactions (MySQL), compressed events (MariaDB), encrypted files, which the server decrypts,
 // and tagged GTIDs are read; checksums are verified.
 //
 // # What it refuses
