@@ -11,11 +11,13 @@ import (
 	"github.com/millrace-go/millrace/internal/gtid"
 )
 
-// assembler makes transactions out of events. It does no I/O and knows no clock: push gives it an event, pull takes the slices that
-// can be made, until it returns none. What it cannot decode it refuses by name; after an error it is useless.
+// assembler makes transactions out of events:
 //
 //	GTID ─► BEGIN ─► TABLE_MAP, rows, … ─► XID or COMMIT     one transaction
 //	GTID ─► a schema change                                  one transaction without rows
+//
+// It does no I/O and knows no clock: push gives it an event, pull takes the slices that can be made, until it returns none. What it
+// cannot decode it refuses by name; after an error it is useless.
 type assembler struct {
 	flavor   string
 	filter   cdc.Filter

@@ -3,6 +3,7 @@ package binlog
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"strconv"
@@ -92,7 +93,7 @@ func (b *builder) build(line string, lines []string) ([]byte, error) {
 		flags, err2 := strconv.ParseUint(args[1], 0, 16)
 		body, err3 := hex.DecodeString(strings.Join(args[2:], ""))
 		if err != nil || err2 != nil || err3 != nil {
-			return nil, fmt.Errorf("%v %v %v", err, err2, err3)
+			return nil, errors.Join(err, err2, err3)
 		}
 		return b.event(replication.EventType(kind), uint16(flags), body), nil
 	case "compressed":

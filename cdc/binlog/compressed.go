@@ -108,7 +108,7 @@ func (p *payload) next() ([]byte, error) {
 		return raw, nil
 	}
 	var head [headerSize]byte
-	if _, err := io.ReadFull(p.stream, head[:]); err == io.EOF {
+	if _, err := io.ReadFull(p.stream, head[:]); errors.Is(err, io.EOF) {
 		p.stream = nil
 		return nil, nil
 	} else if err != nil {

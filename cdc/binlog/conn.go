@@ -141,7 +141,7 @@ func (c *conn) value(ctx context.Context, statement string) (string, error) {
 
 // close says goodbye, which frees the server's session at once.
 func (c *conn) close() {
-	c.socket.SetDeadline(time.Now().Add(time.Second))
-	c.Quit()
+	_ = c.socket.SetDeadline(time.Now().Add(time.Second))
+	_ = c.Quit()
 	c.socket.Close()
 }

@@ -17,8 +17,6 @@ import (
 // The server's error numbers that matter here.
 const (
 	codeTooManyConnections = 1040
-	codeHandshake          = 1043
-	codeDBAccessDenied     = 1044
 	codeAccessDenied       = 1045
 	codeShutdown           = 1053
 	codeForcingClose       = 1080

@@ -85,6 +85,14 @@ func likeMatch(pattern, name string) bool {
 	return name != "" && name[0] == pattern[0] && likeMatch(pattern[1:], name[1:])
 }
 
+// statusPrivilege is what it takes to ask for the end of the binlog.
+func (k *checker) statusPrivilege() string {
+	if k.flavor == MariaDB {
+		return "BINLOG MONITOR"
+	}
+	return "REPLICATION CLIENT"
+}
+
 func (k *checker) checkGrants(ctx context.Context) error {
 	k.grants = grants{}
 	statement := "SHOW GRANTS FOR CURRENT_USER()"
@@ -123,11 +131,7 @@ func (k *checker) checkGrants(ctx context.Context) error {
 		}
 	}
 	need("REPLICATION SLAVE")
-	if k.flavor == MariaDB {
-		need("BINLOG MONITOR", "SUPER")
-	} else {
-		need("REPLICATION CLIENT", "SUPER")
-	}
+	need(k.statusPrivilege(), "SUPER")
 	patterns := k.cfg.Filter.Include
 	if len(patterns) == 0 {
 		patterns = []string{"*.*"}

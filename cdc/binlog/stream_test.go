@@ -46,7 +46,7 @@ func TestInbox(t *testing.T) {
 				got++
 			}
 		}
-		if got != 100 || err != ended {
+		if got != 100 || !errors.Is(err, ended) {
 			t.Errorf("got %d events and %v", got, err)
 		}
 	})

@@ -46,7 +46,7 @@ const collationBinary = 63
 
 // typeName names the column's type as far as the event tells.
 func (col *columnMap) typeName() string {
-	name := ""
+	var name string
 	binary := col.collation == collationBinary
 	switch col.kind {
 	case typeTiny:

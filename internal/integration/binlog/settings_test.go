@@ -75,8 +75,8 @@ func TestWrongSettings(t *testing.T) {
 		args := []string{"--binlog-format=MIXED", "--binlog-row-image=MINIMAL", "--binlog-row-metadata=MINIMAL"}
 		want := []string{"binlog_format", "binlog_row_image", "binlog_row_metadata"}
 		if kind == servers.MySQL {
-			args = append(args, "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF", "--binlog-row-value-options=PARTIAL_JSON")
-			want = append(want, "gtid_mode", "enforce_gtid_consistency", "binlog_row_value_options")
+			args = append(args, "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF", "--binlog-row-value-options=PARTIAL_JSON", "--server-id=0")
+			want = append(want, "server_id", "gtid_mode", "enforce_gtid_consistency", "binlog_row_value_options")
 		} else {
 			args = append(args, "--gtid-strict-mode=0", "--mysql56-temporal-format=0")
 			want = append(want, "gtid_strict_mode", "mysql56_temporal_format")
@@ -97,6 +97,13 @@ func TestNoBinlog(t *testing.T) {
 		d := open(t, server.Address(), "wrong")
 		mentions(t, problems(t, d.source(t)), "log_bin")
 	})
+}
+
+// TestReplicaWithoutUpdates: a MariaDB replica that does not log what it replicates.
+func TestReplicaWithoutUpdates(t *testing.T) {
+	d := open(t, private(t, servers.MariaDB).Address(), "wrong")
+	d.exec(t, "SET GLOBAL gtid_slave_pos = '7-99-1,"+d.executed(t).GTIDs+"'")
+	mentions(t, problems(t, d.source(t)), "log_slave_updates")
 }
 
 // TestBinlogFilter: databases that the server leaves out of its binlog are found.

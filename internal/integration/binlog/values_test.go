@@ -83,7 +83,6 @@ type valueTable struct {
 	col   column
 	want  map[string]string // by id
 	after map[string]string // by id, after the update
-	null  bool
 }
 
 // fillTable inserts, updates and deletes, and asks the server in between.
