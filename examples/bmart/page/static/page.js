@@ -60,7 +60,7 @@ const showTree = ({ document: home, error }) => {
   keyed(byID("categories"), categories, stamp("category-template"), (card, category) => {
     set(card.querySelector("h3"), category.title);
     keyed(card.querySelector("tbody"), category.products, stamp("product-template"), (row, p) => {
-      set(row.querySelector("th"), p.name);
+      set(row.querySelector(".name"), p.name);
       set(row.querySelector(".note"), p.note || "");
       set(row.querySelector(".price"), p.price);
       set(row.querySelector(".qty"), p.qty + " left");
