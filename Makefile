@@ -50,8 +50,8 @@ fuzz: ## every fuzz test for FUZZTIME (30s)
 
 .PHONY: verify-fence
 verify-fence: ## an old writer wakes up after the fence, 200 times, on the real broker: nothing of it may land
-	cd internal/integration && $(GO) test -count=1 -v -run TestZombie ./kafkalog
+	cd internal/integration && $(GO) test -count=1 -v -run 'TestFence$$' ./kafkalog
 
 .PHONY: verify-fence-broken
 verify-fence-broken: ## the same with the second OK of the fence taken out: must fail, and this target shows that it does
-	cd internal/integration && ! $(GO) test -count=1 -v -tags millrace_nofence2 -run TestZombie ./kafkalog
+	cd internal/integration && ! $(GO) test -count=1 -v -tags millrace_nofence2 -run 'TestFence$$' ./kafkalog
