@@ -56,7 +56,7 @@ func (p *payload) open(body []byte) error {
 	if c.bad {
 		return fmt.Errorf("compressed transaction: %w", errShort)
 	}
-	p.rest, p.stream = nil, nil
+	p.rest, p.stream, p.buf = nil, nil, keep(p.buf)
 	switch compression {
 	case compressionNone:
 		p.rest = c.rest
@@ -162,7 +162,7 @@ func (f *inflater) inflate(data []byte) ([]byte, error) {
 		f.reader = nil
 		return nil, errors.Join(errInflate, err)
 	}
-	if uint64(cap(f.buf)) < length {
+	if f.buf = keep(f.buf); uint64(cap(f.buf)) < length {
 		f.buf = make([]byte, length)
 	}
 	f.buf = f.buf[:length]

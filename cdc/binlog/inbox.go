@@ -30,8 +30,9 @@ func newInbox() *inbox {
 	return &inbox{filled: make(chan struct{}, 1), room: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
-// put copies an event into the inbox, when there is room for it. It returns false when the inbox was closed.
-func (in *inbox) put(raw []byte) bool {
+// put adds an event to the inbox, when there is room for it: a copy, or raw itself when it is given away. It returns false when the
+// inbox was closed.
+func (in *inbox) put(raw []byte, given bool) bool {
 	in.mu.Lock()
 	for len(in.batch.events) > 0 && in.batch.bytes+len(raw) > inboxBytes {
 		in.mu.Unlock()
@@ -43,9 +44,12 @@ func (in *inbox) put(raw []byte) bool {
 		in.mu.Lock()
 	}
 	b := &in.batch
-	start := len(b.arena)
-	b.arena = append(b.arena, raw...) // growing leaves the events before in the old array, which is as good
-	b.events = append(b.events, b.arena[start:len(b.arena):len(b.arena)])
+	if !given {
+		start := len(b.arena)
+		b.arena = append(b.arena, raw...) // growing leaves the events before in the old array, which is as good
+		raw = b.arena[start:len(b.arena):len(b.arena)]
+	}
+	b.events = append(b.events, raw)
 	b.bytes += len(raw)
 	first := len(b.events) == 1
 	in.mu.Unlock()
@@ -63,15 +67,13 @@ func (in *inbox) fail(err error) {
 	signal(in.filled)
 }
 
-// take waits for events and exchanges them for used, whose memory it takes over.
+// take waits for events and exchanges them for used, whose memory it takes over. After an error used is as it was.
 func (in *inbox) take(ctx context.Context, used batch) (batch, error) {
 	for {
 		in.mu.Lock()
 		if full := in.batch; len(full.events) > 0 {
+			clear(used.events) // those that were given away
 			used.arena, used.events, used.bytes = used.arena[:0], used.events[:0], 0
-			if cap(used.arena) > 4*inboxBytes { // one big event is no reason to keep its memory
-				used.arena = nil
-			}
 			in.batch = used
 			in.mu.Unlock()
 			signal(in.room)
@@ -80,14 +82,14 @@ func (in *inbox) take(ctx context.Context, used batch) (batch, error) {
 		err := in.err
 		in.mu.Unlock()
 		if err != nil {
-			return used, err
+			return batch{}, err
 		}
 		select {
 		case <-in.filled:
 		case <-in.closed:
-			return used, errClosed
+			return batch{}, errClosed
 		case <-ctx.Done():
-			return used, context.Cause(ctx)
+			return batch{}, context.Cause(ctx)
 		}
 	}
 }

@@ -261,7 +261,7 @@ func (b *buffer) bytes(s span) []byte {
 // drop forgets the first n changes and moves the others to the front. The slice made of them becomes invalid.
 func (b *buffer) drop(n int) {
 	if n == len(b.changes) {
-		b.changes, b.json = b.changes[:0], b.json[:0]
+		b.changes, b.json = b.changes[:0], keep(b.json)
 		return
 	}
 	rest := b.changes[n:]
@@ -275,6 +275,14 @@ func (b *buffer) drop(n int) {
 		}
 	}
 	b.changes = append(b.changes[:0], rest...)
+}
+
+// keep empties a buffer for reuse. A huge value is no reason to hold its memory for good.
+func keep(buf []byte) []byte {
+	if cap(buf) > 16<<20 {
+		return nil
+	}
+	return buf[:0]
 }
 
 // first is where the change's bytes begin.

@@ -31,10 +31,11 @@ type stream struct {
 // already.
 func (s *stream) read(buf *bytes.Buffer) {
 	for {
-		if raw := buf.Bytes(); !isHeartbeat(raw) && !s.inbox.put(raw) {
+		big := buf.Cap() > inboxBytes/4 // not worth a copy
+		if raw := buf.Bytes(); !isHeartbeat(raw) && !s.inbox.put(raw, big) {
 			return
 		}
-		if buf.Cap() > inboxBytes {
+		if big {
 			*buf = bytes.Buffer{}
 		}
 		if err := s.conn.readEvent(buf); err != nil {
@@ -71,11 +72,11 @@ func (s *stream) pull(ctx context.Context) (*cdc.Slice, error) {
 			return slice, err
 		}
 		if s.next == len(s.batch.events) {
-			s.next = 0
-			s.batch.events = s.batch.events[:0]
-			if s.batch, err = s.inbox.take(ctx, s.batch); err != nil {
+			full, err := s.inbox.take(ctx, s.batch)
+			if err != nil {
 				return nil, err
 			}
+			s.batch, s.next = full, 0
 		}
 		raw := s.batch.events[s.next]
 		s.next++

@@ -81,6 +81,34 @@ func TestServerHangs(t *testing.T) {
 	})
 }
 
+// TestCancelledNext: a call that was cancelled loses nothing, and the next one goes on.
+func TestCancelledNext(t *testing.T) {
+	onEach(t, func(t *testing.T, kind servers.Kind) {
+		d := open(t, ownServer(t, kind), "cancelled")
+		d.exec(t, "CREATE TABLE a (id INT PRIMARY KEY)")
+		stream, err := d.source(t).Open(t.Context(), d.executed(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stream.Close()
+		for i := range 5 {
+			d.exec(t, "INSERT INTO a VALUES (?)", i)
+			slice, err := stream.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := fmt.Sprintf(`{"id":%d}`, i); len(slice.Changes) != 1 || string(slice.Changes[0].Key) != want {
+				t.Fatalf("got %v, want %s", slice.Changes, want)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if _, err := stream.Next(ctx); !errors.Is(err, context.Canceled) {
+				t.Fatalf("got %v, want context.Canceled", err)
+			}
+		}
+	})
+}
+
 // TestDuplicateServerID: the stream that loses the id is told which.
 func TestDuplicateServerID(t *testing.T) {
 	onEach(t, func(t *testing.T, kind servers.Kind) {
