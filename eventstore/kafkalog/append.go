@@ -212,7 +212,7 @@ func (w *writer) encode(f *eventstore.Flush) error {
 		}
 		size := recordOverhead + len(r.Key) + len(r.Value)
 		if b := &p.building; b.count > 0 && (len(b.raw) >= batchBytes || headerBytes+len(b.raw)+size > w.log.cfg.MaxMessageBytes) {
-			if _, err := w.seal(p, w.log.codec); err != nil {
+			if err := w.seal(p, w.log.codec); err != nil {
 				return err
 			}
 		}
@@ -226,7 +226,7 @@ func (w *writer) encode(f *eventstore.Flush) error {
 		p.lastPending = r.Place
 	}
 	for _, p := range w.flush.touched {
-		if _, err := w.seal(p, w.log.codec); err != nil {
+		if err := w.seal(p, w.log.codec); err != nil {
 			return err
 		}
 	}
@@ -234,7 +234,7 @@ func (w *writer) encode(f *eventstore.Flush) error {
 }
 
 // seal ends the batch that a partition is building, under its next sequence number.
-func (w *writer) seal(p *partition, codec compress.Codec) (*encoded, error) {
+func (w *writer) seal(p *partition, codec compress.Codec) error {
 	e := p.slot()
 	if e.bytes == nil {
 		e.bytes = w.flush.take()
@@ -247,5 +247,5 @@ func (w *writer) seal(p *partition, codec compress.Codec) (*encoded, error) {
 	e.count, e.base = p.building.count, -1
 	e.bytes, err = p.building.seal(e.bytes, codec, w.producer, sequence)
 	p.building.reset()
-	return e, err
+	return err
 }

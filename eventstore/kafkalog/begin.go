@@ -79,8 +79,7 @@ func (l *Log) prepareTopics(ctx context.Context) error {
 	var topics map[string]topicLayout
 	err := l.client.retry(ctx, "topics", func(ctx context.Context) (err error) {
 		topics, err = l.client.layout(ctx, func(n string) bool {
-			_, ok := l.cfg.seamTopic(n)
-			return ok || n == name
+			return l.cfg.isData(n) || n == name
 		})
 		return err
 	})
@@ -107,7 +106,7 @@ func (l *Log) prepareTopics(ctx context.Context) error {
 // checkNew makes sure that a log without a watermark is new: data without one would be numbered again from 1.
 func (l *Log) checkNew(ctx context.Context) error {
 	return l.client.retry(ctx, "new log", func(ctx context.Context) error {
-		topics, err := l.client.layout(ctx, func(n string) bool { _, ok := l.cfg.seamTopic(n); return ok })
+		topics, err := l.client.layout(ctx, l.cfg.isData)
 		if err != nil {
 			return err
 		}
@@ -155,7 +154,7 @@ const goneTimeout = 3 * metadataTTL
 func (l *Log) checkListed(ctx context.Context, listed ends) error {
 	begun := time.Now()
 	return l.client.retry(ctx, "listed topics", func(ctx context.Context) error {
-		topics, err := l.client.layout(ctx, func(n string) bool { _, ok := l.cfg.seamTopic(n); return ok })
+		topics, err := l.client.layout(ctx, l.cfg.isData)
 		if err != nil {
 			return err
 		}

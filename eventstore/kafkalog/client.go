@@ -55,7 +55,7 @@ func (c *client) retry(ctx context.Context, step string, do func(context.Context
 			return nil
 		}
 		if ctx.Err() != nil {
-			if classify(err) == passing && ctx.Err() != err {
+			if classify(err) == passing && !errors.Is(err, ctx.Err()) {
 				return fmt.Errorf("%s: %w (last: %w)", step, ctx.Err(), err)
 			}
 			return fmt.Errorf("%s: %w", step, ctx.Err())

@@ -82,7 +82,7 @@ func (l *Log) addPartitions(ctx context.Context, p producerID, parts []eventstor
 			if code == 0 {
 				continue
 			}
-			if first == nil || code != operationNotAttempted {
+			if first == nil || code != errNotAttempted {
 				first = fmt.Errorf("%s/%d: %w", t.Name, r.PartitionIndex, code)
 			}
 		}
@@ -90,8 +90,8 @@ func (l *Log) addPartitions(ctx context.Context, p producerID, parts []eventstor
 	return first
 }
 
-// operationNotAttempted is a code that kafka-go has no name for.
-const operationNotAttempted kafka.Error = 55
+// errNotAttempted is a code that kafka-go has no name for.
+const errNotAttempted kafka.Error = 55
 
 func (l *Log) endTransaction(ctx context.Context, p producerID, parts []eventstore.Partition) error {
 	tries := 0

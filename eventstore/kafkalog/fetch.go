@@ -75,10 +75,10 @@ var (
 )
 
 // ApiKey implements [protocol.Message].
-func (*fetchRequest) ApiKey() protocol.ApiKey { return protocol.Fetch }
+func (*fetchRequest) ApiKey() protocol.ApiKey { return protocol.Fetch } //nolint:revive // kafka-go's name
 
 // ApiKey implements [protocol.Message].
-func (*fetchResponse) ApiKey() protocol.ApiKey { return protocol.Fetch }
+func (*fetchResponse) ApiKey() protocol.ApiKey { return protocol.Fetch } //nolint:revive // kafka-go's name
 
 // Broker implements [protocol.BrokerMessage].
 func (r *fetchRequest) Broker(cluster protocol.Cluster) (protocol.Broker, error) {

@@ -121,7 +121,7 @@ func (f *fetcher) leaders(ctx context.Context, known map[eventstore.Partition]in
 	if !slices.ContainsFunc(questions, missing) {
 		return known, nil
 	}
-	topics, err := f.log.client.layout(ctx, func(n string) bool { _, ok := f.log.cfg.seamTopic(n); return ok })
+	topics, err := f.log.client.layout(ctx, f.log.cfg.isData)
 	if err != nil {
 		return nil, err
 	}

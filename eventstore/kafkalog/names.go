@@ -17,10 +17,10 @@ func (c *Config) transactionalID() string { return c.Pipeline + ".writer" }
 // kafkaTopic returns the Kafka topic of a topic of the seam.
 func (c *Config) kafkaTopic(topic string) string { return c.Pipeline + "." + topic }
 
-// seamTopic returns the topic of the seam that a Kafka topic stands for, if it is a data topic of this pipeline.
-func (c *Config) seamTopic(name string) (string, bool) {
+// isData tells whether a Kafka topic is a data topic of this pipeline.
+func (c *Config) isData(name string) bool {
 	topic, ok := strings.CutPrefix(name, c.Pipeline+".")
-	return topic, ok && strings.Contains(topic, ".")
+	return ok && strings.Contains(topic, ".")
 }
 
 // checkTopic refuses a topic that cannot be one of Kafka, or could be confused with the watermark topic.

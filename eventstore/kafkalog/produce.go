@@ -67,7 +67,7 @@ func (w *writer) produce(ctx context.Context, p *partition) error {
 			return err
 		})
 		if err != nil {
-			if context.Cause(ctx) == errNoAnswer {
+			if errors.Is(context.Cause(ctx), errNoAnswer) {
 				return fmt.Errorf("%w after %v: %w", errNoAnswer, w.log.cfg.RetryTimeout, err)
 			}
 			return err

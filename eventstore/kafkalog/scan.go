@@ -74,7 +74,7 @@ func (l *Log) scan(ctx context.Context, part eventstore.Partition, from, to int6
 					break
 				}
 				if stop = each(b); stop != nil {
-					return nil
+					return nil //nolint:nilerr // not a reason to fetch again: it is returned behind the retries
 				}
 			}
 			switch {

@@ -168,7 +168,7 @@ func (w *writer) writeMark(ctx context.Context, m *mark, changed ends) error {
 	}
 	w.marks.building.reset()
 	w.marks.building.addPlain(value, time.Now())
-	if _, err := w.seal(&w.marks, nil); err != nil {
+	if err := w.seal(&w.marks, nil); err != nil {
 		return err
 	}
 	if err := w.produce(ctx, &w.marks); err != nil {
