@@ -26,6 +26,9 @@ func (s *Source) Check(ctx context.Context) error {
 	return nil
 }
 
+// logAddr is the key of the server's address in log lines.
+const logAddr = "addr"
+
 // checker collects what is wrong.
 type checker struct {
 	*conn
@@ -53,6 +56,7 @@ func (k *checker) check(ctx context.Context) error {
 		k.newEnough("MySQL", 8, 0)
 	}
 	k.settings()
+	k.durability()
 	if err := k.checkGrants(ctx); err != nil {
 		return err
 	}
@@ -114,6 +118,15 @@ func (k *checker) settings() {
 	k.want("mysql56_temporal_format", "ON", k.set("mysql56_temporal_format", "ON"))
 	if k.variables["gtid_slave_pos"] != "" && k.variables["log_slave_updates"] == "OFF" {
 		k.problem("start the server with log_slave_updates (needs a restart)", "log_slave_updates is OFF on a replica: what it replicates is not in its binlog")
+	}
+}
+
+// durability warns of settings with which a server that crashes can forget transactions that were captured.
+func (k *checker) durability() {
+	for _, variable := range []string{"sync_binlog", "innodb_flush_log_at_trx_commit"} {
+		if have := k.variables[variable]; have != "1" {
+			k.cfg.Logger.Warn("the server may forget captured transactions when its machine crashes", logAddr, k.cfg.Addr, "variable", variable, "value", have, "want", "1")
+		}
 	}
 }
 

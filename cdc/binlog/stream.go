@@ -145,6 +145,7 @@ func (s *Source) begin(ctx context.Context, c *conn, from cdc.Position) (*stream
 		return nil, streamError(err, &s.cfg, st.serverID)
 	}
 	c.socket.timeout = 3*s.cfg.HeartbeatPeriod + time.Second
+	s.cfg.Logger.Info("binlog stream opened", logAddr, s.cfg.Addr, "version", c.version, "server_id", st.serverID, "from", from.String())
 	st.done.Go(func() { st.read(buf) })
 	return st, nil
 }
