@@ -31,6 +31,7 @@ const (
 	codeInterrupted        = 1317
 	codePurgedGTIDs        = 1789
 	codeKilled             = 1927 // MariaDB
+	codeOffline            = 3032
 	codeSecureTransport    = 3159
 	codeNotAvailable       = 3168
 	codeSessionKilled      = 3169
@@ -41,7 +42,7 @@ func transient(err error) bool {
 	if e, ok := errors.AsType[*mysql.MyError](err); ok {
 		switch e.Code {
 		case codeTooManyConnections, codeShutdown, codeForcingClose, codeNetReadError, codeNetReadInterrupted, codeNetWriteError,
-			codeNetWriteInterrupt, codeUserLimit, codeTooManyUserConns, codeInterrupted, codeKilled, codeNotAvailable, codeSessionKilled:
+			codeNetWriteInterrupt, codeUserLimit, codeTooManyUserConns, codeInterrupted, codeKilled, codeOffline, codeNotAvailable, codeSessionKilled:
 			return true
 		}
 		return false

@@ -134,6 +134,60 @@ func TestDuplicateServerID(t *testing.T) {
 	})
 }
 
+// TestKilledThread: a stream whose thread on the server is killed.
+func TestKilledThread(t *testing.T) {
+	onEach(t, func(t *testing.T, kind servers.Kind) {
+		d := open(t, ownServer(t, kind), "killed")
+		stream, err := d.source(t).Open(t.Context(), d.executed(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stream.Close()
+		d.killDumps(t)
+		if _, err := stream.Next(t.Context()); !errors.Is(err, cdc.ErrUnavailable) {
+			t.Errorf("got %v, want ErrUnavailable", err)
+		}
+	})
+}
+
+// TestTooManyConnections: limits that others use up may pass.
+func TestTooManyConnections(t *testing.T) {
+	onEach(t, func(t *testing.T, kind servers.Kind) {
+		d := open(t, ownServer(t, kind), "limited")
+		d.exec(t, "CREATE USER limited@'%' IDENTIFIED BY 'secret' WITH MAX_USER_CONNECTIONS 1")
+		t.Cleanup(func() { d.exec(t, "DROP USER limited@'%'") })
+		d.exec(t, "GRANT REPLICATION SLAVE ON *.* TO limited@'%'")
+		src := d.source(t, func(c *binlog.Config) { c.User, c.Password = "limited", "secret" })
+		stream, err := src.Open(t.Context(), d.executed(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stream.Close()
+		if _, err := src.Executed(t.Context()); !errors.Is(err, cdc.ErrUnavailable) {
+			t.Errorf("got %v, want ErrUnavailable", err)
+		}
+	})
+}
+
+// TestOffline: MySQL in offline mode takes no ordinary accounts for a while.
+func TestOffline(t *testing.T) {
+	d := open(t, ownServer(t, servers.MySQL), "offline")
+	stream, err := d.source(t).Open(t.Context(), d.executed(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	d.exec(t, "SET GLOBAL offline_mode = 1")
+	defer d.exec(t, "SET GLOBAL offline_mode = 0")
+	_, nextErr := stream.Next(t.Context())
+	_, openErr := d.source(t).Open(t.Context(), cdc.Position{})
+	for _, err := range []error{nextErr, openErr} {
+		if !errors.Is(err, cdc.ErrUnavailable) {
+			t.Errorf("got %v, want ErrUnavailable", err)
+		}
+	}
+}
+
 // TestPurgedText: a lost position says what is gone and which ways are left.
 func TestPurgedText(t *testing.T) {
 	onEach(t, func(t *testing.T, kind servers.Kind) {
