@@ -26,7 +26,7 @@ type Config struct {
 	// Break is something to do wrong on purpose, so that the check can be seen to fail; see breakages.
 	Break string
 
-	Catalogs int           // 0: 2,400 with Check, else 200
+	Catalogs int           // 0: 2,400 with Check, else 200, which are larger
 	Rate     int           // row changes a second; 0: 2,000 with Check, else 150
 	Changes  int           // row changes of a Check's load, after the catalogs are filled; 0: 50,000
 	Deadline time.Duration // of the whole check; 0: 10 minutes

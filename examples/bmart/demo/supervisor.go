@@ -151,7 +151,11 @@ func (s *supervisor) start(ctx context.Context) (err error) {
 	s.relay = s.startProcess(RelayChild, t)
 	t.User, t.Password = s.db.reader.User, s.db.reader.Password
 	s.projector = s.startProcess(ProjectorChild, t)
-	s.load, err = load.New(load.Config{DB: s.db.shop, Catalogs: s.cfg.Catalogs, Rate: s.cfg.Rate, Seed: s.cfg.Seed, Committed: s.committed})
+	c := load.Config{DB: s.db.shop, Catalogs: s.cfg.Catalogs, Rate: s.cfg.Rate, Seed: s.cfg.Seed, Committed: s.committed}
+	if !s.cfg.Check {
+		c.Categories, c.Products = 4, 4 // something to look at
+	}
+	s.load, err = load.New(c)
 	return err
 }
 

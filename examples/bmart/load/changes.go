@@ -182,13 +182,16 @@ func replaceCatalog(w *worker, t *transaction) {
 func (w *worker) openShop(t *transaction) {
 	c := w.addCatalog()
 	t.exec("INSERT INTO catalog (id, title) VALUES (?, ?)", c.id, catalogTitle(w.rand))
-	for range 2 + w.rand.IntN(2) {
+	for range w.atLeast(w.leastCategories) {
 		k := w.insertCategory(t, c)
-		for range 2 + w.rand.IntN(3) {
+		for range w.atLeast(w.leastProducts) {
 			w.insertProduct(t, k)
 		}
 	}
 }
+
+// atLeast returns n or up to half as many more.
+func (w *worker) atLeast(n int) int { return n + w.rand.IntN(n/2+1) }
 
 func (w *worker) insertCategory(t *transaction, c *catalog) *category {
 	k := w.addCategory(c)

@@ -22,6 +22,8 @@ type Config struct {
 	Connections int
 	// Catalogs are opened by Fill. Default 2,200.
 	Catalogs int
+	// Categories and Products are the least that a new catalog and a new category get; each gets up to half as many more. Default 2.
+	Categories, Products int
 	// Seed decides what each connection does, and in which order; how they interleave is up to the server.
 	Seed uint64
 	// Rate bounds Run's row changes a second, over all connections. 0 is no bound.
@@ -51,6 +53,8 @@ type Load struct {
 type worker struct {
 	*shops
 	rand *rand.Rand
+	// The least that a new catalog has.
+	leastCategories, leastProducts int
 }
 
 // New returns a load that has done nothing yet.
@@ -64,12 +68,16 @@ func New(cfg Config) (*Load, error) {
 	if cfg.Catalogs <= 0 {
 		cfg.Catalogs = 2200
 	}
+	cfg.Categories, cfg.Products = max(2, cfg.Categories), max(2, cfg.Products)
 	if cfg.Catalogs < 10*cfg.Connections {
 		return nil, fmt.Errorf("load: %d catalogs for %d connections: each needs 10", cfg.Catalogs, cfg.Connections)
 	}
 	l := &Load{cfg: cfg}
 	for i := range cfg.Connections {
-		l.workers = append(l.workers, &worker{shops: newShops(i, cfg.Connections), rand: rand.New(rand.NewPCG(cfg.Seed, uint64(i)))})
+		l.workers = append(l.workers, &worker{
+			shops: newShops(i, cfg.Connections), rand: rand.New(rand.NewPCG(cfg.Seed, uint64(i))),
+			leastCategories: cfg.Categories, leastProducts: cfg.Products,
+		})
 	}
 	return l, nil
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func newWorker(seed uint64) *worker {
-	w := &worker{shops: newShops(1, 4), rand: rand.New(rand.NewPCG(seed, 1))}
+	w := &worker{shops: newShops(1, 4), rand: rand.New(rand.NewPCG(seed, 1)), leastCategories: 2, leastProducts: 2}
 	for range 50 {
 		w.openShop(&transaction{})
 	}
