@@ -18,7 +18,8 @@
 // columns from before MySQL 5.6 (MariaDB); TRUNCATE, and ALTER TABLE that empties partitions; ROLLBACK TO SAVEPOINT and ROLLBACK in the
 // binlog (mixes of tables with and without transactions); incidents; transactions without GTID; events it does not know. Tables that
 // the filter leaves out are never a reason, but for what cannot be attributed to a table. [Source.Check] finds before the start what it can: also
-// foreign keys that change rows behind the binlog's back.
+// foreign keys that change rows behind the binlog's back. Dropping a table is a schema change like others, which are empty
+// transactions until there are schema events: the rows that go with it are no deletes.
 //
 // # Errors
 //

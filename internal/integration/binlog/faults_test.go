@@ -1,11 +1,14 @@
 package binlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -397,6 +400,43 @@ func TestBigRows(t *testing.T) {
 		if len(got) != 2 || len(got[0].After) != 20000000+len(`{"id":1,"v":""}`) || string(got[1].Before) != string(got[0].After) ||
 			string(got[1].After) != `{"id":1,"v":"`+strings.Repeat("b", 30000000)+`"}` {
 			t.Errorf("got %d changes, or wrong images", len(got))
+		}
+	})
+}
+
+// TestDamagedFile: a bit that has changed in a binlog file is an error. The servers themselves do not look (their replicas would).
+func TestDamagedFile(t *testing.T) {
+	onEach(t, func(t *testing.T, kind servers.Kind) {
+		d := open(t, private(t, kind).Address(), "damaged")
+		d.exec(t, "CREATE TABLE a (id INT PRIMARY KEY, v VARCHAR(20))")
+		from := d.executed(t)
+		d.exec(t, "INSERT INTO a VALUES (1, 'a needle to find')")
+		until := d.executed(t)
+		path := filepath.Join(d.value(t, "SELECT @@datadir"), from.File)
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := bytes.LastIndex(content, []byte("a needle to find")) // the statement may stand in front of its row
+		if at < 0 {
+			t.Fatal("the row is not in the file")
+		}
+		file, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if _, err := file.WriteAt([]byte("A"), int64(at)); err != nil {
+			t.Fatal(err)
+		}
+		stream, err := d.source(t).Open(t.Context(), from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stream.Close()
+		_, err = readStream(t.Context(), stream, from, until)
+		if _, ok := errors.AsType[*cdc.DecodeError](err); !ok || !strings.Contains(err.Error(), "checksum") {
+			t.Errorf("got %v, want a *cdc.DecodeError about the checksum", err)
 		}
 	})
 }
