@@ -135,7 +135,7 @@ func (e elasticsearch) command(s *Server, _ bool) (*exec.Cmd, error) {
 		jvm += " -XX:TieredStopAtLevel=1" // a private server lives briefly: this halves the 17 CPU seconds of its start
 	}
 	cmd := exec.Command(s.prog.server)
-	tmp := filepath.Join(s.dir, "tmp")
+	tmp := s.tmp()
 	cmd.Env = append(os.Environ(),
 		"ES_PATH_CONF="+filepath.Join(s.dir, "config"),
 		"ES_JAVA_HOME="+filepath.Dir(filepath.Dir(java)),

@@ -39,7 +39,8 @@ func (mariaDB) install(ctx context.Context, in *installer) (programs, error) {
 func (mariaDB) format(ctx context.Context, s *Server) error {
 	args := []string{"--no-defaults", "--basedir=" + filepath.Join(s.prog.home, "usr"), "--datadir=" + s.data(),
 		"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve", "--force"} // --force: also where the machine's own name is not known
-	return run(ctx, s.data(), s.prog.initDB, append(args, asRoot("--user=root")...)...)
+	args = append([]string{"TMPDIR=" + s.tmp(), s.prog.initDB}, append(args, asRoot("--user=root")...)...)
+	return run(ctx, s.data(), "env", args...)
 }
 
 func (mariaDB) command(s *Server, first bool) (*exec.Cmd, error) {

@@ -123,8 +123,10 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	if s.dir, err = filepath.Abs(s.dir); err != nil {
 		return err
 	}
-	if err := openDir(s.dir); err != nil {
-		return err
+	for _, dir := range []string{s.dir, s.tmp()} {
+		if err := openDir(dir); err != nil {
+			return err
+		}
 	}
 	if s.port == 0 {
 		if s.port, err = freePort(); err != nil {
@@ -229,6 +231,9 @@ func (s *Server) first() bool {
 }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+// tmp is the server's own folder for temporary files.
+func (s *Server) tmp() string { return filepath.Join(s.dir, "tmp") }
 
 // Address is where the server is and how to log in.
 func (s *Server) Address() Address {

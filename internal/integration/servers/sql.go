@@ -16,6 +16,7 @@ func sqlArgs(s *Server) []string {
 		"--no-defaults",
 		"--basedir=" + filepath.Join(s.prog.home, "usr"),
 		"--datadir=" + s.data(),
+		"--tmpdir=" + s.tmp(), // its own: a server that starts removes others' temporary tables
 		"--port=" + strconv.Itoa(s.port),
 		"--bind-address=127.0.0.1",
 		"--socket=server.sock",
