@@ -20,7 +20,7 @@ func (s *supervisor) show(ctx context.Context) error {
 			return s.docs.get(ctx, home.Name, strconv.FormatUint(catalog, 10))
 		},
 		Status:  meter.status,
-		Catalog: 1,
+		Catalog: s.openCatalog,
 	})
 	if err != nil {
 		return err
@@ -50,6 +50,16 @@ func (s *supervisor) show(ctx context.Context) error {
 	}
 	s.say("ending")
 	return nil
+}
+
+// openCatalog returns the first catalog that has a document.
+func (s *supervisor) openCatalog(ctx context.Context) uint64 {
+	for id := range uint64(s.cfg.Catalogs) {
+		if _, found, err := s.docs.get(ctx, home.Name, strconv.FormatUint(id+1, 10)); found || err != nil {
+			return id + 1
+		}
+	}
+	return 1
 }
 
 // meter makes the page's status. The rates are those between two looks, at least rateSpan apart.

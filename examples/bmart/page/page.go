@@ -17,14 +17,14 @@ import (
 	"time"
 )
 
-// Config says where the page gets what it shows. Both functions are required and must be safe for concurrent use.
+// Config says where the page gets what it shows. All functions are required and must be safe for concurrent use.
 type Config struct {
 	// Document returns the JSON of a catalog's home document, as readers of the sink get it, or found false where there is none.
 	Document func(ctx context.Context, catalog uint64) (body []byte, found bool, err error)
 	// Status returns what to show of the rest.
 	Status func() Status
-	// Catalog is shown to visitors who have not chosen one.
-	Catalog uint64
+	// Catalog returns which one to show to visitors who have not chosen one.
+	Catalog func(ctx context.Context) uint64
 }
 
 // Status is a moment's state of everything but the tree.
@@ -78,8 +78,8 @@ type page struct{ Config }
 
 // Handler returns the page.
 func Handler(c Config) (http.Handler, error) {
-	if c.Document == nil || c.Status == nil {
-		return nil, errors.New("page: Document or Status is missing")
+	if c.Document == nil || c.Status == nil || c.Catalog == nil {
+		return nil, errors.New("page: Document, Status or Catalog is missing")
 	}
 	static, err := fs.Sub(files, "static")
 	if err != nil {
@@ -111,7 +111,7 @@ func (p *page) catalog(r *http.Request) (uint64, error) {
 		return 0, err
 	}
 	if !query.Has("catalog") {
-		return p.Catalog, nil
+		return p.Catalog(r.Context()), nil
 	}
 	return strconv.ParseUint(query.Get("catalog"), 10, 64)
 }

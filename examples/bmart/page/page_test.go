@@ -21,7 +21,7 @@ func newPage(t *testing.T, document func(uint64) string) *httptest.Server {
 			return []byte(text), text != "", nil
 		},
 		Status:  func() page.Status { return page.Status{Stages: []page.Stage{{Name: "database", Figure: "7 rows/s"}}} },
-		Catalog: 5,
+		Catalog: func(context.Context) uint64 { return 5 },
 	})
 	if err != nil {
 		t.Fatal(err)
