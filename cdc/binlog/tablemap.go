@@ -233,13 +233,15 @@ func (col *columnMap) isNumeric() bool {
 	return false
 }
 
-// isText tells whether the character set fields have an entry for the column. MariaDB counts geometry among text.
+// isText tells whether the character set fields have an entry for the column. MySQL counts vectors among text, MariaDB geometry.
 func (col *columnMap) isText(mariadb bool) bool {
 	switch col.kind {
 	case typeString, typeVarString, typeVarchar, typeBlob:
 		return true
 	case typeMariaDBCompressedBlob, typeMariaDBCompressedVarchar, typeGeometry:
 		return mariadb
+	case typeVector:
+		return !mariadb
 	}
 	return false
 }
