@@ -31,6 +31,7 @@ func (s *supervisor) show(ctx context.Context) error {
 	if err := s.caughtUp(ctx); err != nil {
 		return err
 	}
+	meter.status() // the rates count from here
 	url, err := s.serve(ctx, s.cfg.Addr, handler)
 	if err != nil {
 		return err
@@ -84,7 +85,7 @@ func (m *meter) status() page.Status {
 	s := m.s
 	csn, rows, changes := s.flow.figures()
 	loaded, documents := s.load.Rows(), int(s.written.Load())
-	if d := time.Since(m.at); d >= rateSpan {
+	if d := time.Since(m.at); d >= rateSpan || m.load == 0 {
 		m.loadRate, m.logRate, m.documentRate = rate(loaded-m.load, d), rate(rows-m.log, d), rate(documents-m.documents, d)
 		m.at, m.load, m.log, m.documents = time.Now(), loaded, rows, documents
 	}
