@@ -8,11 +8,10 @@ import (
 
 // How the killer works.
 const (
-	relayShare    = 0.65                 // of the kills; the rest are the projector's
-	inFlushShare  = 0.7                  // of the relay's kills come just after it has begun to append
-	longestAppend = 4 * time.Millisecond // they come within that
-	earlyShare    = 0.2                  // of the kills do not wait until the one before has recovered
-	loadShare     = 0.8                  // of the load's time is for the kills
+	relayShare   = 0.65 // of the kills; the rest are the projector's
+	inFlushShare = 0.8  // of the relay's kills come while it appends: within the time that its last flushes took
+	earlyShare   = 0.2  // of the kills do not wait until the one before has recovered
+	loadShare    = 0.8  // of the load's time is for the kills
 )
 
 // killer kills relay and projector at moments that the seed chooses, and returns when it has done so often enough.
@@ -44,7 +43,7 @@ func (s *supervisor) killer(ctx context.Context) error {
 			case <-ctx.Done():
 				return nil
 			}
-			if !sleep(ctx, time.Duration(r.Int64N(int64(longestAppend)))) {
+			if !sleep(ctx, time.Duration(r.Float64()*float64(s.flushTook.Load()))) {
 				return nil
 			}
 		}

@@ -30,7 +30,8 @@ type report struct {
 	CSN  eventstore.CSN `json:"csn,omitempty"`
 	Tail int            `json:"tail,omitempty"` // transactions in the tail
 	// Records of a flush, or documents of a window.
-	Records int `json:"records,omitempty"`
+	Records int           `json:"records,omitempty"`
+	Took    time.Duration `json:"took,omitempty"` // of a flush
 	// Retry and halt: what failed.
 	Text string `json:"text,omitempty"`
 	// Written: a request that the sink acknowledged.

@@ -34,7 +34,9 @@ func runRelay(ctx context.Context, t task, out *reporter, logger *slog.Logger) e
 				out.send(report{Event: eventTail, CSN: i.CSN, Tail: i.Transactions, Records: i.Records})
 			},
 			Flushing: func(i cdc.FlushInfo) { out.send(report{Event: eventFlushing, CSN: i.CSN, Records: i.Records}) },
-			Flushed:  func(i cdc.FlushInfo) { out.send(report{Event: eventFlushed, CSN: i.CSN, Records: i.Records}) },
+			Flushed: func(i cdc.FlushInfo) {
+				out.send(report{Event: eventFlushed, CSN: i.CSN, Records: i.Records, Took: i.Took})
+			},
 			Retrying: func(i cdc.RetryInfo) { out.send(report{Event: eventRetry, Text: i.Err.Error()}) },
 		},
 	})

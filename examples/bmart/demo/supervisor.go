@@ -47,7 +47,9 @@ type supervisor struct {
 	written  atomic.Int64 // documents
 	retries  atomic.Int64
 	flushing pulse
-	failed   context.CancelCauseFunc
+	// flushTook is how long the relay's flushes take, in nanoseconds: a moving average.
+	flushTook atomic.Int64
+	failed    context.CancelCauseFunc
 }
 
 // Run runs the demo until ctx ends, which is no error, or until the check is done; its error says what the check found.
@@ -212,6 +214,8 @@ func (s *supervisor) reported(m report) {
 		}
 	case eventFlushing:
 		s.flushing.beat()
+	case eventFlushed:
+		s.flushTook.Store((3*s.flushTook.Load() + int64(m.Took)) / 4) // reports come one at a time
 	case eventRetry:
 		s.retries.Add(1)
 	case eventHalt:

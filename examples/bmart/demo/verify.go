@@ -30,7 +30,8 @@ func (s *supervisor) check(ctx context.Context) error {
 	if err := s.loadAndKill(ctx); err != nil {
 		return err
 	}
-	s.say("load over: %d changed rows, %d finished tails, %d relays, %d projectors", s.load.Rows()-filled, s.tails.Load(), s.starts(s.relay), s.starts(s.projector))
+	s.say("load over: %d changed rows, %d finished tails, %d relays, %d projectors, %d retries",
+		s.load.Rows()-filled, s.tails.Load(), s.starts(s.relay), s.starts(s.projector), s.retries.Load())
 	if err := s.caughtUp(ctx); err != nil {
 		return err
 	}
