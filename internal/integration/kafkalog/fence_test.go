@@ -23,10 +23,7 @@ import (
 	"github.com/millrace-go/millrace/eventstore/kafkalog"
 )
 
-const (
-	fenceLoops      = 200
-	fencePartitions = 48
-)
+const fenceLoops = 200
 
 // TestFence lets an old writer produce to every partition, all the time, while a successor begins. Whatever the old one lands has
 // to be in the tail that the successor reads: nothing may come after it. Only a real broker can fail this; built with the tag

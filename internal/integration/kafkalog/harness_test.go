@@ -2,6 +2,7 @@
 package kafkalog
 
 import (
+	"context"
 	"crypto/rand"
 	"strings"
 	"testing"
@@ -49,9 +50,33 @@ func pipeline() string { return "t" + strings.ToLower(rand.Text()[:12]) }
 // config is the configuration of a log of the tests, with connections of its own.
 func config(t *testing.T, addrs []string, pipeline string) kafkalog.Config {
 	t.Helper()
+	t.Cleanup(func() { removeTopics(t, addrs, pipeline) })
 	return kafkalog.Config{
 		Brokers: addrs, Pipeline: pipeline, MaxMessageBytes: maxMessageBytes,
 		Transport: transport(t),
+	}
+}
+
+// removeTopics leaves a shared broker as it was: with thousands of topics each look at the cluster's layout takes seconds.
+func removeTopics(t *testing.T, addrs []string, pipeline string) {
+	client := &kafka.Client{Addr: kafka.TCP(addrs...), Transport: &kafka.Transport{}, Timeout: 10 * time.Second}
+	defer client.Transport.(*kafka.Transport).CloseIdleConnections()
+	ctx := context.WithoutCancel(t.Context())
+	cluster, err := client.Metadata(ctx, &kafka.MetadataRequest{})
+	if err != nil {
+		return // the test has stopped its broker, or spoiled it
+	}
+	var names []string
+	for _, topic := range cluster.Topics {
+		if strings.HasPrefix(topic.Name, pipeline+".") {
+			names = append(names, topic.Name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	if _, err := client.DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: names}); err != nil {
+		t.Logf("topics of %s are left over: %v", pipeline, err)
 	}
 }
 

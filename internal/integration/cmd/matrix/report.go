@@ -97,6 +97,18 @@ func (r *report) end(name testName, e event, out io.Writer) {
 	fmt.Fprintf(out, "%-5s %s %.1fs\n", e.Action, e.Package, e.Elapsed)
 	if e.Action == "fail" {
 		r.broken = append(r.broken, e.Package)
+		r.unfinished(e.Package, out)
+	}
+}
+
+// unfinished prints what is left of tests that did not come to an end: a panic, a time-out.
+func (r *report) unfinished(pkg string, out io.Writer) {
+	for name, lines := range r.output {
+		if name.pkg != pkg {
+			continue
+		}
+		fmt.Fprintf(out, "unfinished: %s\n%s", name.test, strings.Join(lines, ""))
+		delete(r.output, name)
 	}
 }
 

@@ -48,3 +48,12 @@ func TestMatrixRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestMatrixTellsUnfinished: what a test that never ended has said, its panic above all, is shown.
+func TestMatrixTellsUnfinished(t *testing.T) {
+	out, ok := run(t, `{"Action":"run","Package":"p","Test":"A"}`, `{"Action":"output","Package":"p","Test":"A","Output":"panic: timed out\n"}`,
+		`{"Action":"fail","Package":"p"}`)
+	if ok || !strings.Contains(out, "unfinished: A\npanic: timed out\n") {
+		t.Errorf("ok %v:\n%s", ok, out)
+	}
+}
