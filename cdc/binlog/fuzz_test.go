@@ -126,8 +126,8 @@ func FuzzScalar(f *testing.F) {
 	for kind := range 256 {
 		f.Add(byte(kind), uint16(6), []byte("\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
 	}
-	f.Add(byte(typeEnum), uint16(1), []byte{3}) // beyond the labels
-	f.Add(byte(typeSet), uint16(1), []byte{4})
+	f.Add(typeEnum, uint16(1), []byte{3}) // beyond the labels
+	f.Add(typeSet, uint16(1), []byte{4})
 	f.Fuzz(func(t *testing.T, kind byte, meta uint16, value []byte) {
 		m := &columnMap{name: "v", kind: kind, meta: meta, collation: 8, labels: [][]byte{[]byte("a"), []byte("\xe9\"")}}
 		c, err := newColumn(m, newCharsets(map[uint64]string{8: "latin1"}))
