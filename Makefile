@@ -14,7 +14,7 @@ help: ## lists the targets
 
 .PHONY: demo
 demo: ## the shop follows its database; SINK=elastic|mongodb KAFKA=real DB=mysql|mariadb CHECK=1 KILLS=n SEED=n
-	@cd examples && $(GO) build -o ../bin/demo ./bmart/cmd/demo && exec ../bin/demo
+	@cd examples && $(GO) build -buildvcs=false -o ../bin/demo ./bmart/cmd/demo && exec ../bin/demo
 
 .PHONY: test
 test: setup services ## everything, on real servers, with the race detector; ends with the matrix of what ran
