@@ -5,9 +5,10 @@ cd "$(dirname "$0")/.."
 bin=$(mktemp -d)
 trap 'rm -rf "$bin"' EXIT
 go build -buildvcs=false -o "$bin/matrix" ./internal/integration/cmd/matrix
+failed() { printf '{"Action":"fail","Package":"module %s"}\n' "$1"; }
 {
-	# a package that does not build, or a test that fails, is in the stream: the matrix decides
-	go test -json "$@" ./... || true
-	(cd internal/integration && go test -json -p 1 "$@" ./...) || true
-	(cd examples && go test -json -p 1 "$@" ./...) || true
+	# the matrix decides; a module that cannot even be loaded says nothing in the stream, so its failure is put there
+	go test -json "$@" ./... || failed .
+	(cd internal/integration && go test -json -p 1 "$@" ./...) || failed internal/integration
+	(cd examples && go test -json -p 1 "$@" ./...) || failed examples
 } | "$bin/matrix"
