@@ -62,6 +62,10 @@ type Slice struct {
 	Server string
 	File   string
 	Offset uint64
+	// Prepared is set on the last slice of an XA PREPARE, which has no changes: its rows are those of the transaction that commits it.
+	Prepared *eventstore.Prepare
+	// Completed is set on the last slice of an XA COMMIT or XA ROLLBACK: the XID of what it ends.
+	Completed string
 }
 
 // Op is what happened to a row, as one letter of the wire format.

@@ -17,10 +17,25 @@ type Position struct {
 	// File and Offset are the binlog coordinates of the transaction's end, for the human and for the server that wrote them.
 	File   string `json:"file,omitempty"`
 	Offset uint64 `json:"offset,omitempty"`
+	// Prepared are the XA transactions that were prepared there, and neither committed nor rolled back. GTIDs has their prepares, but
+	// their rows come with the commit: a stream that begins here needs the events of the prepares again. Must not be modified.
+	Prepared []Prepare `json:"prepared,omitempty"`
+}
+
+// Prepare is an XA transaction between its XA PREPARE and its XA COMMIT or XA ROLLBACK.
+type Prepare struct {
+	// XID is its id as the server writes it in statements, e.g. X'6f7264',X'31',1.
+	XID string `json:"xid"`
+	// GTID is the prepare's own.
+	GTID string `json:"gtid"`
+	// Before is what was executed before the prepare, where a stream can only begin at a place, not at a set (MariaDB).
+	Before string `json:"before,omitempty"`
 }
 
 // IsZero tells whether p is before everything.
-func (p Position) IsZero() bool { return p == Position{} }
+func (p Position) IsZero() bool {
+	return p.Flavor == "" && p.GTIDs == "" && p.Server == "" && p.File == "" && p.Offset == 0 && len(p.Prepared) == 0
+}
 
 // Covers tells whether the transactions named by gtids (one GTID or a set, in the notation of p's flavor) are all part of p.
 // This is how a write's GTID is compared with a watermark; counting would be wrong.

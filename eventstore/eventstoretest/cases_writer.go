@@ -78,7 +78,7 @@ func watermarksNeverFall(t *testing.T, b *bench) {
 		t.Error("a watermark with a lower position: no error")
 	}
 	head, _, err := b.store.Open(t, nil).Head(t.Context())
-	if err != nil || head.CSN != 3 || head.Position != mark(3).Position || !head.Time.Equal(committed(3)) {
+	if err != nil || head.CSN != 3 || !cmp.Equal(head.Position, mark(3).Position) || !head.Time.Equal(committed(3)) {
 		t.Errorf("head %+v, %v; want csn 3", head, err)
 	}
 }

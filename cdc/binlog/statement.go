@@ -1,0 +1,66 @@
+package binlog
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/go-mysql-org/go-mysql/replication"
+)
+
+// query takes a statement that stands in the binlog as its text.
+func (a *assembler) query(e event) error {
+	q, err := parseQuery(e.body)
+	if err == nil && e.kind == replication.MARIADB_QUERY_COMPRESSED_EVENT {
+		var text []byte
+		text, err = a.inflater.inflate([]byte(q.text))
+		q.text = string(text)
+	}
+	if err != nil {
+		return a.fail(err)
+	}
+	if !a.tx.open {
+		return a.fail(errors.New("a statement outside a transaction"))
+	}
+	s := classify(q.text)
+	switch s.kind {
+	case queryBegin:
+		if a.tx.began {
+			return a.fail(errors.New("the transaction begins twice"))
+		}
+		a.tx.began = true
+		return nil
+	case queryCommit:
+		return a.end(e)
+	case queryRollback:
+		if a.tx.rows > 0 {
+			return a.fail(errors.New("a transaction with rows was rolled back in the binlog: changes of tables with and without " +
+				"transactions are mixed, which is not supported yet"))
+		}
+		return a.end(e)
+	case querySavepoint:
+		return nil
+	case queryRollbackTo:
+		return a.fail(errors.New("ROLLBACK TO SAVEPOINT in the binlog: changes of tables with and without transactions are mixed, which " +
+			"is not supported yet"))
+	case queryXA:
+		return a.fail(errXA)
+	case queryErases:
+		if s.schema == "" {
+			s.schema = q.schema
+		}
+		if a.filter.Match(s.schema, s.table) {
+			return a.failTable(&table{schema: s.schema, name: s.table}, fmt.Errorf("%s TABLE removes rows without row events, which is not "+
+				"supported yet. Fix: DELETE the rows, or exclude the table", s.verb))
+		}
+	case querySchema:
+	case queryDML:
+		return a.fail(fmt.Errorf("%s as a statement instead of rows. Fix: SET GLOBAL binlog_format = 'ROW' (sessions keep their own "+
+			"setting), and start behind the statement", s.verb))
+	default:
+		return a.fail(fmt.Errorf("a statement that begins with %.20q: not known, and may change rows", s.verb))
+	}
+	if !a.tx.began { // a schema change is a transaction of its own; inside one, rows follow (CREATE TABLE … SELECT)
+		a.tx.ended = true
+	}
+	return nil
+}
