@@ -160,6 +160,9 @@ func (st *swapping) transaction(ctx context.Context) ([]*cdc.Slice, error) {
 }
 
 func touches(a, b []*cdc.Slice) bool {
+	if p := a[len(a)-1].Prepared; p != nil && p.XID == b[len(b)-1].Completed {
+		return true
+	}
 	seen := map[string]bool{}
 	for _, s := range a {
 		for _, c := range s.Changes {

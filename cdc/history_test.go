@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/millrace-go/millrace/cdc"
@@ -14,6 +15,14 @@ import (
 type history struct {
 	ids     []string            // in commit order
 	records map[string][]string // of a transaction, in order
+	open    []prepared          // XA transactions that wait
+	named   int
+}
+
+// prepared is an XA transaction with the records that its commit must become.
+type prepared struct {
+	xid  string
+	want []string
 }
 
 var tables = []*cdc.Table{
@@ -22,7 +31,8 @@ var tables = []*cdc.Table{
 	{Schema: "shop", Name: "ignored", Key: []int{0}},
 }
 
-// commit executes n random transactions: empty, small, filtered and huge ones, with deletes and key changes.
+// commit executes n random transactions: empty, small, filtered and huge ones, with deletes and key changes, some of them prepared, and
+// committed or rolled back later.
 func (h *history) commit(source *cdc.MemorySource, rnd *rand.Rand, n int) {
 	if h.records == nil {
 		h.records = map[string][]string{}
@@ -68,7 +78,45 @@ func (h *history) commit(source *cdc.MemorySource, rnd *rand.Rand, n int) {
 				record(eventstore.RowRecord, byte(c.Op), c.Key, c.Before, c.After)
 			}
 		}
-		id := source.Commit(changes...)
+		switch rnd.IntN(8) {
+		case 0:
+			h.named++
+			xid := fmt.Sprint("xa", h.named)
+			h.add(nil)(source.Prepare(xid, changes...))
+			h.open = append(h.open, prepared{xid, want})
+			continue
+		case 1, 2:
+			if len(h.open) == 0 {
+				break
+			}
+			at := rnd.IntN(len(h.open))
+			xa := h.open[at]
+			h.open = slices.Delete(h.open, at, at+1)
+			if rnd.IntN(3) == 0 {
+				h.add(nil)(source.RollbackPrepared(xa.xid))
+			} else {
+				h.add(xa.want)(source.CommitPrepared(xa.xid))
+			}
+			continue
+		}
+		h.add(want)(source.Commit(changes...), nil)
+	}
+}
+
+// settle commits what is still prepared.
+func (h *history) settle(source *cdc.MemorySource) {
+	for _, xa := range h.open {
+		h.add(xa.want)(source.CommitPrepared(xa.xid))
+	}
+	h.open = nil
+}
+
+// add notes what a transaction must become.
+func (h *history) add(want []string) func(id string, err error) {
+	return func(id string, err error) {
+		if err != nil {
+			panic(err)
+		}
 		h.ids = append(h.ids, id)
 		h.records[id] = want
 	}

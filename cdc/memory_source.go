@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/internal/gtid"
 )
 
@@ -22,11 +23,15 @@ type MemorySource struct {
 	transactions []memoryTransaction // transactions[i] has number i+1
 	purged       int                 // transactions[:purged] are gone
 	changed      chan struct{}       // closed and replaced at each commit
+	open         map[string]bool     // the XIDs that are prepared
 }
 
 type memoryTransaction struct {
 	changes []Change
 	at      time.Time
+	// An XA transaction: prepared with these changes, which completed delivers, unless it is a rollback.
+	prepared, completed string
+	rollback            bool
 }
 
 // NewMemorySource returns an empty source whose streams deliver the tables that filter takes, in slices of at most sliceRows changes
@@ -38,7 +43,7 @@ func NewMemorySource(filter Filter, sliceRows int) (*MemorySource, error) {
 	if sliceRows < 0 {
 		return nil, fmt.Errorf("memory source: sliceRows is %d, want 0 or more", sliceRows)
 	}
-	return &MemorySource{filter: filter, sliceRows: sliceRows, changed: make(chan struct{})}, nil
+	return &MemorySource{filter: filter, sliceRows: sliceRows, changed: make(chan struct{}), open: map[string]bool{}}, nil
 }
 
 // Commit adds a transaction and returns its GTID. The changes' Row fields are set to their order. The source keeps the slices of
@@ -46,11 +51,44 @@ func NewMemorySource(filter Filter, sliceRows int) (*MemorySource, error) {
 func (s *MemorySource) Commit(changes ...Change) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	own := append([]Change(nil), changes...)
-	for i := range own {
-		own[i].Row = uint64(i)
+	return s.add(memoryTransaction{changes: changes})
+}
+
+// Prepare adds an XA PREPARE of the changes under xid, and returns its GTID. The changes are delivered with its
+// [MemorySource.CommitPrepared]. An xid that is prepared already is an error.
+func (s *MemorySource) Prepare(xid string, changes ...Change) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open[xid] {
+		return "", fmt.Errorf("memory source: XA transaction %q is prepared already", xid)
 	}
-	s.transactions = append(s.transactions, memoryTransaction{own, time.Now().Round(time.Microsecond)})
+	s.open[xid] = true
+	return s.add(memoryTransaction{changes: changes, prepared: xid}), nil
+}
+
+// CommitPrepared commits what was prepared under xid and returns the commit's GTID.
+func (s *MemorySource) CommitPrepared(xid string) (string, error) { return s.complete(xid, false) }
+
+// RollbackPrepared rolls back what was prepared under xid and returns the rollback's GTID.
+func (s *MemorySource) RollbackPrepared(xid string) (string, error) { return s.complete(xid, true) }
+
+func (s *MemorySource) complete(xid string, rollback bool) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.open[xid] {
+		return "", fmt.Errorf("memory source: no XA transaction %q is prepared", xid)
+	}
+	delete(s.open, xid)
+	return s.add(memoryTransaction{completed: xid, rollback: rollback}), nil
+}
+
+// add is called with mu held.
+func (s *MemorySource) add(tx memoryTransaction) string {
+	tx.changes, tx.at = append([]Change(nil), tx.changes...), time.Now().Round(time.Microsecond)
+	for i := range tx.changes {
+		tx.changes[i].Row = uint64(i)
+	}
+	s.transactions = append(s.transactions, tx)
 	close(s.changed)
 	s.changed = make(chan struct{})
 	return memoryGTID(len(s.transactions))
@@ -61,7 +99,7 @@ func (s *MemorySource) Purge(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.purged < min(n, len(s.transactions)) {
-		s.transactions[s.purged].changes = nil
+		s.transactions[s.purged] = memoryTransaction{}
 		s.purged++
 	}
 }
@@ -103,27 +141,33 @@ const memoryFile = "memory"
 
 func memoryGTID(n int) string { return fmt.Sprintf("%s:%d", memoryUUID, n) }
 
-// Open starts a stream of the transactions that from does not hold.
+// Open starts a stream of the transactions that from does not hold, and of the rows that were prepared in it.
 func (s *MemorySource) Open(_ context.Context, from Position) (Stream, error) {
 	covers, err := from.Contains()
 	if err != nil {
 		return nil, err
+	}
+	again := map[string]bool{}
+	for _, p := range from.Prepared {
+		again[p.GTID] = true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for n := 1; n <= s.purged; n++ {
 		if had, err := covers(memoryGTID(n)); err != nil {
 			return nil, err
-		} else if !had {
+		} else if !had || again[memoryGTID(n)] {
 			return nil, fmt.Errorf("%w: transaction %s was purged", ErrPositionLost, memoryGTID(n))
 		}
 	}
-	return &memoryStream{source: s, covers: covers, closed: make(chan struct{})}, nil
+	return &memoryStream{source: s, covers: covers, again: again, held: map[string][]Change{}, closed: make(chan struct{})}, nil
 }
 
 type memoryStream struct {
 	source *MemorySource
 	covers func(string) (bool, error)
+	again  map[string]bool // the prepares that the position holds, by GTID
+	held   map[string][]Change
 	closed chan struct{}
 	once   sync.Once
 
@@ -131,6 +175,9 @@ type memoryStream struct {
 	pending []Change // what is left of it
 	open    bool     // slices of it are left
 	slice   Slice
+	// for its last slice
+	prepared  *eventstore.Prepare
+	completed string
 }
 
 // Close makes Next return.
@@ -156,6 +203,7 @@ func (st *memoryStream) Next(ctx context.Context) (*Slice, error) {
 	st.pending, st.open = st.pending[n:], n < len(st.pending)
 	if st.slice.Last {
 		st.slice.Server, st.slice.File, st.slice.Offset = memoryUUID, memoryFile, uint64(st.number)
+		st.slice.Prepared, st.slice.Completed = st.prepared, st.completed
 	}
 	return &st.slice, nil
 }
@@ -185,21 +233,46 @@ func (st *memoryStream) advance(ctx context.Context) error {
 		st.source.mu.Unlock()
 		st.number++
 		id := memoryGTID(st.number)
-		if had, err := st.covers(id); err != nil {
+		had, err := st.covers(id)
+		if err != nil {
 			return err
-		} else if had {
+		}
+		if tx.prepared != "" && (!had || st.again[id]) {
+			st.held[tx.prepared] = tx.changes
+		}
+		if had {
 			continue
 		}
 		if purged {
 			return fmt.Errorf("%w: transaction %s was purged", ErrPositionLost, id)
 		}
-		st.slice = Slice{ID: id, Time: tx.at}
-		st.pending = nil
-		for _, c := range tx.changes {
-			if st.source.filter.Match(c.Table.Schema, c.Table.Name) {
-				st.pending = append(st.pending, c)
-			}
-		}
-		return nil
+		return st.begin(id, tx)
 	}
+}
+
+// begin makes tx the transaction in hand.
+func (st *memoryStream) begin(id string, tx memoryTransaction) error {
+	changes := tx.changes
+	st.prepared, st.completed = nil, tx.completed
+	switch {
+	case tx.prepared != "":
+		changes, st.prepared = nil, &eventstore.Prepare{XID: tx.prepared, GTID: id}
+	case tx.completed != "":
+		held, known := st.held[tx.completed]
+		if !known {
+			return fmt.Errorf("transaction %s completes XA transaction %q, whose prepare the position does not name", id, tx.completed)
+		}
+		delete(st.held, tx.completed)
+		if changes = held; tx.rollback {
+			changes = nil
+		}
+	}
+	st.slice = Slice{ID: id, Time: tx.at}
+	st.pending = nil
+	for _, c := range changes {
+		if st.source.filter.Match(c.Table.Schema, c.Table.Name) {
+			st.pending = append(st.pending, c)
+		}
+	}
+	return nil
 }

@@ -21,17 +21,23 @@ type queue struct {
 	spare   *flush // nil while it is on its way
 	next    eventstore.CSN
 	csn     eventstore.CSN // of the transaction being added
-	// executed is every transaction with csn <= the last complete one in filling.
+	// executed is every transaction with csn <= the last complete one in filling, prepared the XA transactions open behind it.
 	executed *gtid.Set
+	prepared []eventstore.Prepare
 	err      error // of the reader; nothing is added after it
 
 	added chan struct{} // holds one token when there may be something to take
 	freed chan struct{} // holds one token when there may be room
 }
 
-func newQueue(limit int, connector, config string, next eventstore.CSN, executed *gtid.Set) *queue {
-	return &queue{limit: limit, connector: connector, next: next, executed: executed, filling: newFlush(config), spare: newFlush(config),
-		added: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
+// newQueue returns a queue that numbers on behind last.
+func newQueue(limit int, config string, last eventstore.Watermark) (*queue, error) {
+	executed, err := gtid.Parse(last.Position.Flavor, last.Position.GTIDs)
+	if err != nil {
+		return nil, err
+	}
+	return &queue{limit: limit, connector: last.Position.Flavor, next: last.CSN + 1, executed: executed, prepared: last.Position.Prepared,
+		filling: newFlush(config), spare: newFlush(config), added: make(chan struct{}, 1), freed: make(chan struct{}, 1)}, nil
 }
 
 func signal(c chan struct{}) {
@@ -73,6 +79,9 @@ func (q *queue) tryAdd(slice *Slice) (done bool, err error) {
 		if err := q.executed.Add(slice.ID); err != nil {
 			return false, fmt.Errorf("position after %s: %w", slice.ID, err)
 		}
+		if q.prepared, err = advancePrepared(q.prepared, slice); err != nil {
+			return false, err
+		}
 	}
 	signal(q.added)
 	return true, nil
@@ -86,20 +95,20 @@ func (q *queue) fail(err error) {
 	signal(q.added)
 }
 
-// take returns what has been collected, with the executed set at its end, or nil when there is nothing; then err tells whether
-// there will be more.
-func (q *queue) take() (f *flush, executed string, err error) {
+// take returns what has been collected, with the position at its end when that is a transaction's end, or nil when there is nothing;
+// then err tells whether there will be more.
+func (q *queue) take() (f *flush, end Position, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.filling.empty() {
-		return nil, "", q.err
+		return nil, Position{}, q.err
 	}
 	f, q.filling, q.spare = q.filling, q.spare, nil
 	signal(q.freed)
 	if f.complete {
-		executed = q.executed.String()
+		end = Position{Flavor: q.connector, GTIDs: q.executed.String(), Server: f.server, File: f.file, Offset: f.offset, Prepared: q.prepared}
 	}
-	return f, executed, nil
+	return f, end, nil
 }
 
 // release takes back what take returned.

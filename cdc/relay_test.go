@@ -234,7 +234,9 @@ func TestRelayRefuses(t *testing.T) {
 		}
 
 		full := newSource(t, 0)
-		new(history).commit(full, rnd, 20)
+		var h history
+		h.commit(full, rnd, 20)
+		h.settle(full)
 		untilCaughtUp(t, newRelay(t, cdc.Config{Source: full, Log: log}), full, log)
 		fewer := newSource(t, 0)
 		new(history).commit(fewer, rnd, 3)
@@ -242,8 +244,14 @@ func TestRelayRefuses(t *testing.T) {
 			t.Errorf("a server that lost commits: got %v, want ErrSourceBehind", err)
 		}
 		full.Purge(20)
-		new(history).commit(full, rnd, 3)
+		if _, err := full.Prepare("left"); err != nil {
+			t.Fatal(err)
+		}
 		untilCaughtUp(t, newRelay(t, cdc.Config{Source: full, Log: log}), full, log) // what was purged is in the log
+		full.Purge(1000)
+		if err := newRelay(t, cdc.Config{Source: full, Log: log}).Run(t.Context()); !errors.Is(err, cdc.ErrPositionLost) {
+			t.Errorf("a purged prepare that is open: got %v, want ErrPositionLost", err)
+		}
 	})
 }
 

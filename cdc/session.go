@@ -144,6 +144,10 @@ func (s *session) finishTail(ctx context.Context, stream Stream, t *tail) error 
 			if err := executed.Add(slice.ID); err != nil {
 				return err
 			}
+			var err error
+			if end.Prepared, err = advancePrepared(end.Prepared, slice.Slice); err != nil {
+				return err
+			}
 			end.Server, end.File, end.Offset = slice.Server, slice.File, slice.Offset
 			s.last.Time = slice.Time
 		}
@@ -176,11 +180,10 @@ func (s *session) finishTail(ctx context.Context, stream Stream, t *tail) error 
 
 // relay numbers on behind the tail (14) and appends flush after flush, a watermark behind each that ends a transaction (19, 20).
 func (s *session) relay(ctx context.Context, stream Stream, t *tail) error {
-	executed, err := gtid.Parse(s.last.Position.Flavor, s.last.Position.GTIDs)
+	q, err := newQueue(s.FlushBytes, s.Source.ConfigID(), s.last)
 	if err != nil {
 		return err
 	}
-	q := newQueue(s.FlushBytes, s.last.Position.Flavor, s.Source.ConfigID(), s.last.CSN+1, executed)
 	reading, stop := context.WithCancel(ctx)
 	finished := make(chan struct{})
 	go func() {
@@ -197,13 +200,13 @@ func (s *session) relay(ctx context.Context, stream Stream, t *tail) error {
 	idle := time.NewTimer(s.Heartbeat)
 	defer idle.Stop()
 	for {
-		f, position, err := q.take()
+		f, end, err := q.take()
 		switch {
 		case f != nil && ctx.Err() != nil && !f.complete:
 			return nil // a part of a huge transaction that was not sent: the next start reads it again
 		case f != nil:
 			s.draining = ctx.Err() != nil
-			if err := s.flush(working, f, position); err != nil {
+			if err := s.flush(working, f, end); err != nil {
 				s.draining = ctx.Err() != nil
 				return err
 			}
@@ -247,7 +250,8 @@ func read(ctx context.Context, stream Stream, t *tail, q *queue) error {
 	}
 }
 
-func (s *session) flush(ctx context.Context, f *flush, executed string) error {
+// flush appends f and, behind a transaction's end, records that end.
+func (s *session) flush(ctx context.Context, f *flush, end Position) error {
 	info := f.info()
 	s.Hooks.flushing(info)
 	began := time.Now()
@@ -258,8 +262,7 @@ func (s *session) flush(ctx context.Context, f *flush, executed string) error {
 	}
 	if f.complete {
 		w := s.last
-		w.CSN, w.Time, w.Config = f.csn, f.time, f.Stamp.Config
-		w.Position.GTIDs, w.Position.Server, w.Position.File, w.Position.Offset = executed, f.server, f.file, f.offset
+		w.CSN, w.Time, w.Config, w.Position = f.csn, f.time, f.Stamp.Config, end
 		if err := s.writer.Watermark(ctx, w); err != nil {
 			return fmt.Errorf("watermark: %w", err)
 		}

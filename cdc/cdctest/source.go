@@ -34,6 +34,10 @@ type Database interface {
 	Commit(t *testing.T, statements ...Statement) string
 	// Rollback executes them and rolls back.
 	Rollback(t *testing.T, statements ...Statement)
+	// Prepare executes them in an XA transaction named xid (ASCII letters and digits), and prepares it. It returns the prepare's GTID.
+	Prepare(t *testing.T, xid string, statements ...Statement) string
+	// Complete commits or rolls back what was prepared under xid, and returns the GTID of that.
+	Complete(t *testing.T, xid string, commit bool) string
 	// Purge makes the transactions before now unreadable.
 	Purge(t *testing.T)
 }
@@ -58,6 +62,7 @@ func TestSource(t *testing.T, h Harness) {
 		{"KeyChange", testKeyChange},
 		{"EmptyAndFiltered", testFiltered},
 		{"Rollback", testRollback},
+		{"XA", testXA},
 		{"ResumeAnywhere", testResume},
 		{"HugeTransaction", testHuge},
 		{"Live", testLive},
@@ -252,18 +257,79 @@ func testRollback(t *testing.T, h Harness) {
 	equal(t, "changes", got[0].Changes, []string{`0 c item key {"id":2} old - before - after {"id":2,"name":"b"}`})
 }
 
-// testResume reads everything once, then again from the position after each transaction: the same, to the byte.
+// testXA: the rows of an XA transaction come with its commit, and never after a rollback.
+func testXA(t *testing.T, h Harness) {
+	db := h.Open(t)
+	from := executed(t, db.Source())
+	var want []string
+	add := func(id string) { want = append(want, id) }
+	add(db.Prepare(t, "one", insert("item", 1, "a"), insert("ignored", 1, "a"), update("item", 1, "b")))
+	add(db.Prepare(t, "two", insert("item", 2, "c")))
+	add(db.Commit(t, insert("item", 3, "d")))
+	add(db.Complete(t, "two", false))
+	add(db.Complete(t, "one", true))
+	add(db.Prepare(t, "two", insert("ignored", 2, "e"))) // the name again, and no row that passes the filter
+	add(db.Complete(t, "two", true))
+	got := read(t, db.Source(), from, 7)
+	equal(t, "ids", ids(got), want)
+	for i, tx := range got {
+		prepares, completes := i == 0 || i == 1 || i == 5, i == 3 || i == 4 || i == 6
+		if p := tx.end.Prepared; (p != nil) != prepares || p != nil && (p.GTID != tx.ID || p.XID == "") {
+			t.Errorf("transaction %d: prepared is %+v", i, p)
+		}
+		if (tx.end.Completed != "") != completes {
+			t.Errorf("transaction %d: completed is %q", i, tx.end.Completed)
+		}
+		if i != 2 && i != 4 && len(tx.Changes) != 0 {
+			t.Errorf("transaction %d has changes: %q", i, tx.Changes)
+		}
+	}
+	for prepare, end := range map[int]int{0: 4, 1: 3, 5: 6} {
+		if p := got[prepare].end.Prepared; p != nil && p.XID != got[end].end.Completed {
+			t.Errorf("transaction %d completes %q, want %q", end, got[end].end.Completed, p.XID)
+		}
+	}
+	equal(t, "commit", got[4].Changes, []string{`0 c item key {"id":1} old - before - after {"id":1,"name":"a"}`,
+		`2 u item key {"id":1} old - before {"id":1,"name":"a"} after {"id":1,"name":"b"}`})
+}
+
+// testResume reads everything once, then again from the position after each transaction: the same, to the byte. XA transactions are
+// open at most of the positions.
 func testResume(t *testing.T, h Harness) {
 	db := h.Open(t)
 	from := executed(t, db.Source())
-	positions := []cdc.Position{from}
+	db.Prepare(t, "a", insert("item", 100, "p"), insert("other", 100, "q"))
+	n := 1
 	for i := range 6 {
 		db.Commit(t, insert("item", i, "x"), insert("other", i, "y"))
-		positions = append(positions, executed(t, db.Source()))
+		n++
+		switch i {
+		case 1:
+			db.Prepare(t, "b", insert("item", 101, "r"))
+		case 2:
+			db.Complete(t, "a", true)
+		case 3:
+			db.Prepare(t, "c", insert("item", 102, "s"))
+		case 4:
+			db.Complete(t, "c", false)
+		case 5:
+			db.Complete(t, "b", true)
+		default:
+			continue
+		}
+		n++
 	}
-	all := read(t, db.Source(), from, 6)
-	for i, p := range positions[:6] {
-		equal(t, fmt.Sprintf("from position %d", i), read(t, db.Source(), p, 6-i), all[i:])
+	all := read(t, db.Source(), from, n)
+	position := from
+	for i := range all {
+		equal(t, fmt.Sprintf("from position %d", i), read(t, db.Source(), position, n-i), all[i:])
+		var err error
+		if position, err = cdc.Advance(position, &all[i].end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if end := executed(t, db.Source()); end.GTIDs != position.GTIDs || len(position.Prepared) != 0 {
+		t.Errorf("position at the end is %v with %v prepared, executed %v", position, position.Prepared, end)
 	}
 }
 

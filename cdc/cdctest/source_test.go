@@ -29,6 +29,31 @@ type database struct {
 func (d *database) Source() cdc.Source { return d.source }
 
 func (d *database) Commit(_ *testing.T, statements ...cdctest.Statement) string {
+	return d.source.Commit(d.changes(statements)...)
+}
+
+func (d *database) Prepare(t *testing.T, xid string, statements ...cdctest.Statement) string {
+	return must(t)(d.source.Prepare(xid, d.changes(statements)...))
+}
+
+// Complete leaves the rows of a rollback in d.rows: the suite does not look at them again.
+func (d *database) Complete(t *testing.T, xid string, commit bool) string {
+	if commit {
+		return must(t)(d.source.CommitPrepared(xid))
+	}
+	return must(t)(d.source.RollbackPrepared(xid))
+}
+
+func must(t *testing.T) func(id string, err error) string {
+	return func(id string, err error) string {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+}
+
+func (d *database) changes(statements []cdctest.Statement) []cdc.Change {
 	var changes []cdc.Change
 	for _, s := range statements {
 		table := &cdc.Table{Schema: "test", Name: s.Table, Columns: []cdc.Column{{Name: "id", Type: "int"}, {Name: "name", Type: "varchar"}}, Key: []int{0}}
@@ -47,7 +72,7 @@ func (d *database) Commit(_ *testing.T, statements ...cdctest.Statement) string 
 		}
 		changes = append(changes, c)
 	}
-	return d.source.Commit(changes...)
+	return changes
 }
 
 func (d *database) Rollback(*testing.T, ...cdctest.Statement) {}

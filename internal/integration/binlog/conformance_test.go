@@ -2,7 +2,9 @@ package binlog
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -45,8 +47,29 @@ func (d *suiteDatabase) Purge(t *testing.T) { d.purge(t) }
 
 func (d *suiteDatabase) Commit(t *testing.T, statements ...cdctest.Statement) string {
 	t.Helper()
+	return d.transaction(t, func() { d.run(t, "BEGIN", statements, "COMMIT") })
+}
+
+func (d *suiteDatabase) Prepare(t *testing.T, xid string, statements ...cdctest.Statement) string {
+	t.Helper()
+	id := "'suite','" + xid + "'"
+	return d.transaction(t, func() { d.run(t, "XA START "+id, statements, "XA END "+id, "XA PREPARE "+id) })
+}
+
+func (d *suiteDatabase) Complete(t *testing.T, xid string, commit bool) string {
+	t.Helper()
+	verb := "XA ROLLBACK"
+	if commit {
+		verb = "XA COMMIT"
+	}
+	return d.transaction(t, func() { d.run(t, verb+" 'suite','"+xid+"'", nil) })
+}
+
+// transaction returns the GTID of the only transaction that run makes.
+func (d *suiteDatabase) transaction(t *testing.T, run func()) string {
+	t.Helper()
 	before := d.gtids(t)
-	d.run(t, "COMMIT", statements)
+	run()
 	if d.kind == servers.MariaDB {
 		return d.gtids(t) // one domain: the last one is the position
 	}
@@ -55,7 +78,7 @@ func (d *suiteDatabase) Commit(t *testing.T, statements ...cdctest.Statement) st
 
 func (d *suiteDatabase) Rollback(t *testing.T, statements ...cdctest.Statement) {
 	t.Helper()
-	d.run(t, "ROLLBACK", statements)
+	d.run(t, "BEGIN", statements, "ROLLBACK")
 }
 
 func (d *suiteDatabase) gtids(t *testing.T) string {
@@ -66,20 +89,32 @@ func (d *suiteDatabase) gtids(t *testing.T) string {
 	return d.value(t, "SELECT @@GLOBAL.gtid_executed")
 }
 
-func (d *suiteDatabase) run(t *testing.T, end string, statements []cdctest.Statement) {
+// run executes statements between the two ends on a connection of its own: one that has prepared an XA transaction keeps it until it
+// is closed.
+func (d *suiteDatabase) run(t *testing.T, begin string, statements []cdctest.Statement, end ...string) {
 	t.Helper()
 	conn, err := d.Conn(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	var id int
+	if err := conn.QueryRowContext(context.Background(), "SELECT CONNECTION_ID()").Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // not back into the pool
+		conn.Close()
+		for d.value(t, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = ?", id) != "0" {
+			runtime.Gosched()
+		}
+	}()
 	exec := func(statement string, args ...any) {
 		t.Helper()
 		if _, err := conn.ExecContext(context.Background(), statement, args...); err != nil {
 			t.Fatalf("%s: %v", statement, err)
 		}
 	}
-	exec("BEGIN")
+	exec(begin)
 	for _, s := range statements {
 		switch {
 		case s.Op == cdc.Create:
@@ -92,5 +127,7 @@ func (d *suiteDatabase) run(t *testing.T, end string, statements []cdctest.State
 			exec(fmt.Sprintf("UPDATE %s SET name = ? WHERE id = ?", s.Table), s.Row.Name, s.Row.ID)
 		}
 	}
-	exec(end)
+	for _, statement := range end {
+		exec(statement)
+	}
 }
