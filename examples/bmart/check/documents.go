@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -73,6 +74,12 @@ func CompareDocuments(kind string, want map[string]any, got iter.Seq2[Document, 
 		}
 	}
 	return d, nil
+}
+
+func decode(data []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	return d.Decode(into)
 }
 
 // Document is what a reader of a sink gets.

@@ -3,6 +3,8 @@ package check
 import (
 	"fmt"
 	"maps"
+
+	"github.com/millrace-go/millrace/internal/integration/history"
 )
 
 // Histories is the outcome of comparing the log with the binlog.
@@ -37,6 +39,11 @@ func (h *Histories) found(count *int, kind, format string, args ...any) {
 	}
 }
 
+type partition struct {
+	topic  string
+	number int32
+}
+
 // place names a record by its transaction and index, whatever its number is.
 type place struct {
 	gtid  string
@@ -45,18 +52,18 @@ type place struct {
 
 // CompareHistories compares the binlog's transactions that touch a schema with the log's records. tables are that schema's, topic says
 // where a table's records belong.
-func CompareHistories(binlog []Transaction, log []Record, schema string, tables map[string]Table, topic func(table string) string) *Histories {
+func CompareHistories(binlog []history.Transaction, log []history.Record, schema string, tables map[string]Table, topic func(table string) string) *Histories {
 	h := &Histories{}
 	gtids := h.numbers(log)
 	h.partitions(log)
-	records := map[place]*Record{}
+	records := map[place]*history.Record{}
 	for i := range log {
 		r := &log[i]
 		p := place{gtids[r.CSN], r.Index}
 		if p.gtid == "" {
-			h.found(&h.Invented, "invented", "%s has a number that no change has", r.at())
+			h.found(&h.Invented, "invented", "%s has a number that no change has", r.At())
 		} else if first := records[p]; first != nil {
-			h.found(&h.Duplicated, "duplicated", "%s stands already at %s", r.at(), first.at())
+			h.found(&h.Duplicated, "duplicated", "%s stands already at %s", r.At(), first.At())
 		} else {
 			records[p] = r
 		}
@@ -85,8 +92,8 @@ func CompareHistories(binlog []Transaction, log []Record, schema string, tables 
 				csn = got.CSN
 				tables[row.Table].plain(got.Before)
 				tables[row.Table].plain(got.After)
-				if got.Topic != topic(row.Table) || !want.same(got) {
-					h.found(&h.Different, "different", "%s is not what row %d of %s says", got.at(), i, t.GTID)
+				if got.Topic != topic(row.Table) || !same(&want, got) {
+					h.found(&h.Different, "different", "%s is not what row %d of %s says", got.At(), i, t.GTID)
 				}
 			}
 		}
@@ -99,13 +106,13 @@ func CompareHistories(binlog []Transaction, log []Record, schema string, tables 
 		last = max(last, csn)
 	}
 	for _, r := range records {
-		h.found(&h.Invented, "invented", "%s belongs to no row", r.at())
+		h.found(&h.Invented, "invented", "%s belongs to no row", r.At())
 	}
 	return h
 }
 
 // numbers returns which transaction a csn is. No csn may be two transactions.
-func (h *Histories) numbers(log []Record) map[uint64]string {
+func (h *Histories) numbers(log []history.Record) map[uint64]string {
 	gtids := map[uint64]string{}
 	for i := range log {
 		r := &log[i]
@@ -113,7 +120,7 @@ func (h *Histories) numbers(log []Record) map[uint64]string {
 			continue
 		}
 		if id := gtids[r.CSN]; id != "" && id != r.GTID {
-			h.found(&h.Different, "different", "%s has the csn of transaction %s", r.at(), id)
+			h.found(&h.Different, "different", "%s has the csn of transaction %s", r.At(), id)
 			continue
 		}
 		gtids[r.CSN] = r.GTID
@@ -122,26 +129,22 @@ func (h *Histories) numbers(log []Record) map[uint64]string {
 }
 
 // partitions checks that the records of each partition stand in order, and that a key stays in its partition.
-func (h *Histories) partitions(log []Record) {
-	last := map[partition]*Record{}
+func (h *Histories) partitions(log []history.Record) {
+	last := map[partition]*history.Record{}
 	home := map[string]int32{}
 	for i := range log {
 		r := &log[i]
 		p := partition{r.Topic, r.Partition}
 		if before := last[p]; before != nil && (r.CSN < before.CSN || r.CSN == before.CSN && r.Index < before.Index) {
-			h.found(&h.Reordered, "reordered", "%s stands after %s", r.at(), before.at())
+			h.found(&h.Reordered, "reordered", "%s stands after %s", r.At(), before.At())
 		}
 		last[p] = r
 		key := r.Topic + fmt.Sprint(r.Key) // fmt sorts maps
 		if number, ok := home[key]; ok && number != r.Partition {
-			h.found(&h.Reordered, "reordered", "%s: its key was in partition %d before", r.at(), number)
+			h.found(&h.Reordered, "reordered", "%s: its key was in partition %d before", r.At(), number)
 		}
 		home[key] = r.Partition
 	}
-}
-
-func (r *Record) at() string {
-	return fmt.Sprintf("%s/%d offset %d (csn %d index %d)", r.Topic, r.Partition, r.Offset, r.CSN, r.Index)
 }
 
 // The records of a row: the low two bits of an index. A changed primary key is a delete, a tombstone and a create.
@@ -152,7 +155,7 @@ const (
 )
 
 // expect returns the records that a row of the binlog must have.
-func expect(gtid string, number uint64, row Row, t Table) ([]Record, error) {
+func expect(gtid string, number uint64, row history.Row, t Table) ([]history.Record, error) {
 	before, err1 := t.object(row.Before)
 	after, err2 := t.object(row.After)
 	if err1 != nil {
@@ -161,19 +164,19 @@ func expect(gtid string, number uint64, row Row, t Table) ([]Record, error) {
 	if err2 != nil {
 		return nil, err2
 	}
-	record := func(kind uint64, op byte, key, before, after map[string]Value) Record {
-		return Record{Index: number<<2 | kind, Tombstone: kind == tombstoneRecord, Op: op, GTID: gtid,
+	record := func(kind uint64, op byte, key, before, after map[string]history.Value) history.Record {
+		return history.Record{Index: number<<2 | kind, Tombstone: kind == tombstoneRecord, Op: op, GTID: gtid,
 			Schema: row.Schema, Table: row.Table, Key: key, Before: before, After: after}
 	}
 	switch {
 	case row.Op == 'c':
-		return []Record{record(changeRecord, 'c', t.key(after), nil, after)}, nil
+		return []history.Record{record(changeRecord, 'c', t.key(after), nil, after)}, nil
 	case row.Op == 'd':
-		return []Record{record(changeRecord, 'd', t.key(before), before, nil), record(tombstoneRecord, 0, t.key(before), nil, nil)}, nil
+		return []history.Record{record(changeRecord, 'd', t.key(before), before, nil), record(tombstoneRecord, 0, t.key(before), nil, nil)}, nil
 	case maps.Equal(t.key(before), t.key(after)):
-		return []Record{record(changeRecord, 'u', t.key(after), before, after)}, nil
+		return []history.Record{record(changeRecord, 'u', t.key(after), before, after)}, nil
 	default:
-		return []Record{
+		return []history.Record{
 			record(changeRecord, 'd', t.key(before), before, nil),
 			record(tombstoneRecord, 0, t.key(before), nil, nil),
 			record(createRecord, 'c', t.key(after), nil, after),
@@ -182,7 +185,7 @@ func expect(gtid string, number uint64, row Row, t Table) ([]Record, error) {
 }
 
 // same compares what a record must say with what one says.
-func (r *Record) same(got *Record) bool {
+func same(r, got *history.Record) bool {
 	if r.Tombstone != got.Tombstone || !maps.Equal(r.Key, got.Key) {
 		return false
 	}

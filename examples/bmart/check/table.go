@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+
+	"github.com/millrace-go/millrace/internal/integration/history"
 )
 
 // Table is a table's columns in the database's order.
@@ -42,14 +44,14 @@ func ReadTables(ctx context.Context, db *sql.DB, schema string) (map[string]Tabl
 }
 
 // object returns an image as a log record should have it: text by column name.
-func (t Table) object(image []Value) (map[string]Value, error) {
+func (t Table) object(image []history.Value) (map[string]history.Value, error) {
 	if image == nil {
 		return nil, nil
 	}
 	if len(image) != len(t.Columns) {
 		return nil, fmt.Errorf("row has %d columns, the table has %d", len(image), len(t.Columns))
 	}
-	object := make(map[string]Value, len(image))
+	object := make(map[string]history.Value, len(image))
 	for i, c := range t.Columns {
 		v := image[i]
 		if c.Unsigned && v.Unsigned != "" {
@@ -62,8 +64,8 @@ func (t Table) object(image []Value) (map[string]Value, error) {
 }
 
 // key returns the part of an object that is the primary key.
-func (t Table) key(object map[string]Value) map[string]Value {
-	key := map[string]Value{}
+func (t Table) key(object map[string]history.Value) map[string]history.Value {
+	key := map[string]history.Value{}
 	for _, c := range t.Columns {
 		if c.Key {
 			key[c.Name] = object[c.Name]
@@ -73,7 +75,7 @@ func (t Table) key(object map[string]Value) map[string]Value {
 }
 
 // plain undoes what the log's notation of a type differs in from the binlog's: DATETIME has a T between date and time.
-func (t Table) plain(object map[string]Value) {
+func (t Table) plain(object map[string]history.Value) {
 	for _, c := range t.Columns {
 		if v, ok := object[c.Name]; ok && c.Type == "datetime" {
 			v.Text = strings.Replace(v.Text, "T", " ", 1)

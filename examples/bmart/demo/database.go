@@ -10,8 +10,8 @@ import (
 	"os"
 	"os/exec"
 
-	"github.com/millrace-go/millrace/examples/bmart/check"
 	"github.com/millrace-go/millrace/examples/bmart/schema"
+	"github.com/millrace-go/millrace/internal/integration/history"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
 
@@ -109,7 +109,7 @@ func (d *database) compress(ctx context.Context) error {
 }
 
 // history reads the whole binlog through the server's own program.
-func (d *database) history(ctx context.Context) ([]check.Transaction, error) {
+func (d *database) history(ctx context.Context) ([]history.Transaction, error) {
 	first, err := d.firstBinlog(ctx)
 	if err != nil {
 		return nil, err
@@ -131,7 +131,7 @@ func (d *database) history(ctx context.Context) ([]check.Transaction, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("read the binlog: %w", err)
 	}
-	transactions, err := check.ParseBinlog(stdout, d.flavor)
+	transactions, err := history.ParseBinlog(stdout, d.flavor)
 	if err != nil {
 		_ = cmd.Process.Kill()
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace-go/millrace/examples/bmart/home"
 	"github.com/millrace-go/millrace/examples/bmart/product"
 	"github.com/millrace-go/millrace/examples/bmart/schema"
+	"github.com/millrace-go/millrace/internal/integration/history"
 )
 
 // check runs the load, with kills, waits until everything has arrived, and compares.
@@ -99,7 +100,7 @@ func (s *supervisor) compare(ctx context.Context) error {
 		return err
 	}
 	s.say("binlog: %d transactions", len(binlog))
-	records, err := check.ReadLog(ctx, s.brokers[0], pipeline)
+	records, err := history.ReadLog(ctx, s.brokers[0], pipeline)
 	if err != nil {
 		return err
 	}

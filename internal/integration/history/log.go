@@ -1,4 +1,4 @@
-package check
+package history
 
 import (
 	"bytes"
@@ -27,6 +27,13 @@ type Record struct {
 	Schema, Table string
 	GTID          string
 	Before, After map[string]Value
+	// Columns are the names in the images, in their order there.
+	Columns []string
+}
+
+// At says where the record stands, for messages.
+func (r *Record) At() string {
+	return fmt.Sprintf("%s/%d offset %d (csn %d index %d)", r.Topic, r.Partition, r.Offset, r.CSN, r.Index)
 }
 
 // ReadLog reads every topic of a pipeline from its first record to its end, each partition in its order. It expects that nothing is
@@ -124,7 +131,7 @@ func ends(ctx context.Context, client *kgo.Client, pipeline string) (map[partiti
 
 // envelope is a record's value.
 type envelope struct {
-	Before, After map[string]any
+	Before, After json.RawMessage
 	Op            string
 	Source        struct {
 		DB, Table, GTID string
@@ -166,7 +173,42 @@ func parseRecord(r *kgo.Record) (Record, error) {
 		return out, errors.New("headers and envelope do not agree, or op is not a letter")
 	}
 	out.Op, out.Schema, out.Table, out.GTID = e.Op[0], e.Source.DB, e.Source.Table, e.Source.GTID
-	out.Before, out.After = texts(e.Before), texts(e.After)
+	for _, image := range []struct {
+		json json.RawMessage
+		into *map[string]Value
+	}{{e.Before, &out.Before}, {e.After, &out.After}} {
+		var object map[string]any
+		if err := decode(image.json, &object); err != nil {
+			return out, fmt.Errorf("image: %w", err)
+		}
+		if *image.into = texts(object); object != nil {
+			var err error
+			if out.Columns, err = names(image.json); err != nil {
+				return out, fmt.Errorf("image: %w", err)
+			}
+		}
+	}
+	return out, nil
+}
+
+// names returns the names of a JSON object's members in their order.
+func names(object []byte) ([]string, error) {
+	var out []string
+	d := json.NewDecoder(bytes.NewReader(object))
+	if _, err := d.Token(); err != nil { // {
+		return nil, err
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, err
+		}
+		out = append(out, name.(string)) // a decoder takes nothing else here
+	}
 	return out, nil
 }
 

@@ -1,4 +1,4 @@
-package check
+package history
 
 import (
 	"bufio"
@@ -12,8 +12,28 @@ import (
 // Transaction is one committed transaction of the binlog.
 type Transaction struct {
 	GTID string
-	Rows []Row // in the order of the binlog; none for DDL
+	Kind Kind
+	// XID is the id of what a Prepare, an XACommit or an XARollback is about, as the server writes it: X'6731',X'62',7.
+	XID string
+	// Rows are those that its commit made visible, in the order of the binlog: an XACommit has those of its prepare, the Prepare has none. Rows
+	// that a ROLLBACK TO took back are left out.
+	Rows []Row
+	// TookBack tells that rows were left out: a row's place among the others is not its place in the binlog.
+	TookBack bool
+	// Statements are the schema changes in it.
+	Statements []string
 }
+
+// Kind is what a transaction of the binlog is.
+type Kind int
+
+// The kinds. XA COMMIT … ONE PHASE is an ordinary transaction.
+const (
+	Ordinary Kind = iota
+	Prepare
+	XACommit
+	XARollback
+)
 
 // Row is one changed row.
 type Row struct {
@@ -31,9 +51,10 @@ type Value struct {
 }
 
 // ParseBinlog reads what mysqlbinlog (flavor "mysql") or mariadb-binlog ("mariadb") print with -vv --base64-output=DECODE-ROWS. It
-// understands ordinary transactions and DDL; a transaction that ends in ROLLBACK is left out.
+// understands ordinary and XA transactions, savepoints and DDL; a transaction that ends in ROLLBACK is left out, and so is one that a crash of
+// the server cut off.
 func ParseBinlog(r io.Reader, flavor string) ([]Transaction, error) {
-	p := &binlogParser{flavor: flavor}
+	p := &binlogParser{flavor: flavor, prepared: map[string]*Transaction{}}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 1<<20), 64<<20)
 	for n := 1; lines.Scan(); n++ {
@@ -44,8 +65,8 @@ func ParseBinlog(r io.Reader, flavor string) ([]Transaction, error) {
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("binlog text: %w", err)
 	}
-	if p.current != nil {
-		return nil, fmt.Errorf("binlog text ends inside transaction %s", p.current.GTID)
+	if err := p.statementEnds(); err != nil {
+		return nil, fmt.Errorf("binlog text: %w", err)
 	}
 	return p.done, nil
 }
@@ -54,8 +75,16 @@ type binlogParser struct {
 	flavor  string
 	done    []Transaction
 	current *Transaction // between its GTID and its end
-	begun   bool         // BEGIN was seen
+	begun   bool         // BEGIN or XA START was seen
 	image   *[]Value     // where the next column belongs
+	// savepoints of the current transaction, each with the number of rows before it.
+	savepoints []savepoint
+	prepared   map[string]*Transaction // the rows of XA transactions, by XID
+}
+
+type savepoint struct {
+	name string
+	rows int
 }
 
 func (p *binlogParser) line(line string) error {
@@ -72,14 +101,86 @@ func (p *binlogParser) line(line string) error {
 		_, rest, _ := strings.Cut(line, "\tGTID ")
 		id, _, _ := strings.Cut(rest, " ")
 		return p.begin(id)
-	case line == "BEGIN" || line == "START TRANSACTION":
-		p.begun = true
-	case line == "COMMIT/*!*/;" || line == "COMMIT":
-		return p.end(true)
-	case line == "ROLLBACK" || line == "ROLLBACK/*!*/;":
-		if p.current != nil && p.begun {
+	case strings.HasPrefix(line, "#") && strings.Contains(line, "\tStart: binlog v"):
+		if p.current != nil && p.begun { // cut off at the end of the file before
 			return p.end(false)
 		}
+	case p.current == nil || strings.HasPrefix(line, "#"):
+	default:
+		return p.statement(strings.TrimSuffix(line, "/*!*/;"))
+	}
+	return nil
+}
+
+// statement reads the first line of a statement that stands in the binlog as its text.
+func (p *binlogParser) statement(text string) error {
+	verb, rest, _ := strings.Cut(text, " ")
+	switch verb {
+	case "BEGIN", "START":
+		p.begun = true
+	case "COMMIT":
+		return p.end(true)
+	case "ROLLBACK":
+		if name, ok := strings.CutPrefix(rest, "TO "); ok {
+			return p.rollbackTo(name)
+		}
+		if p.begun {
+			return p.end(false)
+		}
+	case "SAVEPOINT":
+		p.savepoints = append(p.savepoints, savepoint{rest, len(p.current.Rows)})
+	case "XA":
+		return p.xa(rest)
+	case "CREATE", "ALTER", "DROP", "RENAME", "TRUNCATE":
+		p.current.Statements = append(p.current.Statements, text)
+	}
+	return nil
+}
+
+// rollbackTo takes back the rows behind a savepoint: the last one of that name.
+func (p *binlogParser) rollbackTo(name string) error {
+	for n := len(p.savepoints) - 1; n >= 0; n-- {
+		if s := p.savepoints[n]; s.name == name {
+			p.current.TookBack = p.current.TookBack || len(p.current.Rows) > s.rows
+			p.current.Rows, p.savepoints = p.current.Rows[:s.rows], p.savepoints[:n+1]
+			return nil
+		}
+	}
+	return fmt.Errorf("transaction %s rolls back to a savepoint it does not have", p.current.GTID)
+}
+
+func (p *binlogParser) xa(text string) error {
+	verb, id, _ := strings.Cut(text, " ")
+	t := p.current
+	switch verb {
+	case "START":
+		p.begun, t.XID = true, id
+	case "PREPARE":
+		if !p.begun || t.XID != id {
+			return fmt.Errorf("transaction %s prepares another one", t.GTID)
+		}
+		if p.prepared[id] != nil {
+			return fmt.Errorf("transaction %s is prepared twice", t.GTID)
+		}
+		rows := *t
+		p.prepared[id] = &rows
+		t.Kind, t.Rows = Prepare, nil
+		return p.end(true)
+	case "COMMIT":
+		if p.begun { // COMMIT … ONE PHASE
+			t.XID = ""
+			return p.end(true)
+		}
+		t.Kind, t.XID = XACommit, id
+		if rows := p.prepared[id]; rows != nil {
+			t.Rows, t.TookBack = rows.Rows, rows.TookBack
+		}
+		delete(p.prepared, id)
+		return p.end(true)
+	case "ROLLBACK":
+		t.Kind, t.XID = XARollback, id
+		delete(p.prepared, id)
+		return p.end(true)
 	}
 	return nil
 }
@@ -89,7 +190,7 @@ func (p *binlogParser) begin(id string) error {
 	if err := p.statementEnds(); err != nil {
 		return err
 	}
-	p.current, p.begun = &Transaction{GTID: id}, false
+	p.current, p.begun, p.savepoints = &Transaction{GTID: id}, false, p.savepoints[:0]
 	return nil
 }
 
