@@ -13,12 +13,15 @@ type RowChange struct {
 	Connector string
 	// GTID is the transaction's id in the source.
 	GTID string
+	// Definition names the columns that the table had: see [Schemas.Lookup]. Empty where the writer does not say.
+	Definition string
 	// Time is the commit time.
 	Time time.Time
 	Place
 }
 
-// The records of one row, as the low two bits of a record's index: a row's position among all rows of its transaction is Index>>2.
+// The records of one row, as the low two bits of a record's index: a row's position among all rows of its transaction, from 0, is
+// Index>>2 - 1. A truncate counts as a row.
 const (
 	RowRecord       = 0 // the change; with a changed key, the delete under the old key
 	TombstoneRecord = 1 // the null value after a delete
@@ -26,4 +29,7 @@ const (
 )
 
 // RowIndex returns the index of one of a row's records.
-func RowIndex(row uint64, record uint64) uint64 { return row<<2 | record }
+func RowIndex(row uint64, record uint64) uint64 { return (row+1)<<2 | record }
+
+// SchemaIndex returns the index of the schema record that stands before a row's records.
+func SchemaIndex(row uint64) uint64 { return row<<2 | 3 }

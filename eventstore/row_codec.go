@@ -35,6 +35,10 @@ func AppendRow(dst []byte, r *RowChange) []byte {
 	dst = strconv.AppendUint(dst, uint64(r.CSN), 10)
 	dst = append(dst, `,"index":`...)
 	dst = strconv.AppendUint(dst, r.Index, 10)
+	if r.Definition != "" {
+		dst = append(dst, `,"definition":`...)
+		dst = appendText(dst, r.Definition)
+	}
 	dst = append(dst, `},"op":"`...)
 	dst = append(dst, r.Op)
 	dst = append(dst, `","ts_ms":`...)
@@ -86,6 +90,8 @@ func (r *RowChange) parseSource(source []byte) error {
 			r.Table, bad = parseText(value)
 		case "gtid":
 			r.GTID, bad = parseText(value)
+		case "definition":
+			r.Definition, bad = parseText(value)
 		case "ts_us":
 			us, err := strconv.ParseInt(string(value), 10, 64)
 			r.Time, bad = time.UnixMicro(us), err

@@ -19,7 +19,7 @@ func appendText(dst []byte, s string) []byte {
 	if plain {
 		return append(append(append(dst, '"'), s...), '"')
 	}
-	text, _ := json.Marshal(s) // a string always marshals
+	text, _ := json.Marshal(strings.ToValidUTF8(s, "\uFFFD")) // a string always marshals; read back and written again it is the same
 	return append(dst, text...)
 }
 

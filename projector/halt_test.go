@@ -31,7 +31,7 @@ func TestHalt(t *testing.T) {
 		{"handler's panic", fold(projector.OnRow("shop.orders", ids, func(d *projector.Doc[customerDoc], _, _ *order) error { panic("boom") })),
 			"ann", `projector bad: document "ann" at csn 2, change of table shop.orders: panic: boom`},
 		{"ids panics", fold(projector.OnRow("shop.orders", func(*order) []string { panic("boom") }, applyOrder)),
-			"", `projector bad: row of table shop.orders at csn 2 index 0: ids: panic: boom`},
+			"", `projector bad: row of table shop.orders at csn 2 index 4: ids: panic: boom`},
 		{"id is no id", fold(projector.OnRow("shop.orders", func(*order) []string { return []string{""} }, applyOrder)),
 			"", `projector bad: document "" at csn 2, change of table shop.orders: document id is empty`},
 		{"row does not fit", fold(projector.OnRow("shop.orders", func(*struct {
@@ -42,7 +42,7 @@ func TestHalt(t *testing.T) {
 			Customer int `json:"customer"`
 		}) error {
 			return nil
-		})), "", `projector bad: row of table shop.orders at csn 2 index 0: after image: column "customer" does not fit the field's type int`},
+		})), "", `projector bad: row of table shop.orders at csn 2 index 4: after image: column "customer" does not fit the field's type int`},
 		{"not an object", projector.Fold[int]{Name: "bad", Version: 1, Target: projector.MemoryTarget("bad"), Sources: []projector.Source[int]{
 			projector.OnRow("shop.orders", func(n *numbers) []string { return []string{"n"} }, func(d *projector.Doc[int], _, _ *numbers) error { return nil })}},
 			"n", `projector bad: document "n" at csn 2: marshal: the document is not a JSON object`},

@@ -180,10 +180,10 @@ func TestQueryHalts(t *testing.T) {
 			q.Tables = append(q.Tables, projector.OnTableVia("shop.product", func(*productRow) []string { return []string{"1"} },
 				func(context.Context, *sql.Tx, []string) ([]string, error) { return nil, errors.New("boom") }))
 		}},
-		{"targets panic", `projector home: row of table shop.catalog at csn 1 index 0: panic: boom`, func(q *projector.Query) {
+		{"targets panic", `projector home: row of table shop.catalog at csn 1 index 4: panic: boom`, func(q *projector.Query) {
 			q.Tables = append(q.Tables, projector.OnTable("shop.catalog", func(*catalogRow) []string { panic("boom") }))
 		}},
-		{"id too long", `projector home: row of table shop.catalog at csn 1 index 0: document id has 600 bytes, at most 512 are allowed`, func(q *projector.Query) {
+		{"id too long", `projector home: row of table shop.catalog at csn 1 index 4: document id has 600 bytes, at most 512 are allowed`, func(q *projector.Query) {
 			q.Tables = append(q.Tables, projector.OnTable("shop.catalog", func(*catalogRow) []string { return []string{strings.Repeat("x", 600)} }))
 		}},
 	} {

@@ -92,8 +92,8 @@ func recordTooLarge(t *testing.T, b *bench) {
 	if !ok {
 		t.Fatalf("append: %v, want a RecordError", err)
 	}
-	if refused.Topic != stock || refused.CSN != 2 || refused.Index != 0 {
-		t.Errorf("refused %v, want csn 2 index 0 of %s", refused, stock)
+	if refused.Topic != stock || refused.CSN != 2 || refused.Index != large.records[0].Index {
+		t.Errorf("refused %v, want csn 2 and the first record of %s", refused, stock)
 	}
 	if errors.Is(err, eventstore.ErrUnavailable) {
 		t.Error("a RecordError does not pass, but wraps ErrUnavailable")

@@ -147,7 +147,7 @@ func (h *Histories) partitions(log []history.Record) {
 	}
 }
 
-// The records of a row: the low two bits of an index. A changed primary key is a delete, a tombstone and a create.
+// The records of a row: the low two bits of an index, which counts rows from 1. A changed primary key is a delete, a tombstone and a create.
 const (
 	changeRecord = iota
 	tombstoneRecord
@@ -165,7 +165,7 @@ func expect(gtid string, number uint64, row history.Row, t Table) ([]history.Rec
 		return nil, err2
 	}
 	record := func(kind uint64, op byte, key, before, after map[string]history.Value) history.Record {
-		return history.Record{Index: number<<2 | kind, Tombstone: kind == tombstoneRecord, Op: op, GTID: gtid,
+		return history.Record{Index: (number+1)<<2 | kind, Tombstone: kind == tombstoneRecord, Op: op, GTID: gtid,
 			Schema: row.Schema, Table: row.Table, Key: key, Before: before, After: after}
 	}
 	switch {

@@ -97,7 +97,7 @@ func TestCompareHistories(t *testing.T) {
 	}{
 		{"nothing", func(_ *testing.T, log []history.Record) []history.Record { return log }, counts{}},
 		{"a record is lost", func(t *testing.T, log []history.Record) []history.Record {
-			i := find(t, log, 30, 4)
+			i := find(t, log, 30, 8)
 			return slices.Delete(log, i, i+1)
 		}, counts{lost: 1}},
 		{"the last record is lost", func(_ *testing.T, log []history.Record) []history.Record { return log[:len(log)-1] }, counts{lost: 1}},
@@ -105,15 +105,15 @@ func TestCompareHistories(t *testing.T) {
 			return slices.DeleteFunc(log, func(r history.Record) bool { return r.CSN == 40 })
 		}, counts{lost: 5}},
 		{"a tombstone is lost", func(t *testing.T, log []history.Record) []history.Record {
-			i := find(t, log, 40, 1)
+			i := find(t, log, 40, 5)
 			return slices.Delete(log, i, i+1)
 		}, counts{lost: 1}},
 		{"a record twice, one behind the other", func(t *testing.T, log []history.Record) []history.Record {
-			i := find(t, log, 30, 4)
+			i := find(t, log, 30, 8)
 			return slices.Insert(log, i, log[i])
 		}, counts{duplicated: 1}},
 		{"a record again later", func(t *testing.T, log []history.Record) []history.Record {
-			return append(log, log[find(t, log, 30, 4)])
+			return append(log, log[find(t, log, 30, 8)])
 		}, counts{duplicated: 1, reordered: 1}},
 		{"a transaction again under another number", func(_ *testing.T, log []history.Record) []history.Record {
 			for _, r := range log {
@@ -125,7 +125,7 @@ func TestCompareHistories(t *testing.T) {
 			return nil
 		}, counts{duplicated: 1}},
 		{"two transactions change places in a partition", func(t *testing.T, log []history.Record) []history.Record {
-			i, j := find(t, log, 50, 0), find(t, log, 60, 0)
+			i, j := find(t, log, 50, 4), find(t, log, 60, 4)
 			log[i], log[j] = log[j], log[i]
 			return log
 		}, counts{reordered: 1}},
@@ -142,46 +142,46 @@ func TestCompareHistories(t *testing.T) {
 			return log
 		}, counts{reordered: 1}},
 		{"rows of a transaction change places", func(t *testing.T, log []history.Record) []history.Record {
-			i, j := find(t, log, 20, 0), find(t, log, 20, 8) // rows 0 and 2
+			i, j := find(t, log, 20, 4), find(t, log, 20, 12) // rows 0 and 2
 			log[i].Index, log[j].Index = log[j].Index, log[i].Index
 			return log
 		}, counts{reordered: 1, different: 2}},
 		{"a key changes its partition", func(t *testing.T, log []history.Record) []history.Record {
-			log[find(t, log, 60, 0)].Partition = 0
+			log[find(t, log, 60, 4)].Partition = 0
 			return log
 		}, counts{reordered: 1}},
 		{"another value", func(t *testing.T, log []history.Record) []history.Record {
-			log[find(t, log, 60, 0)].After["qty"] = history.Value{Text: "99"}
+			log[find(t, log, 60, 4)].After["qty"] = history.Value{Text: "99"}
 			return log
 		}, counts{different: 1}},
 		{"another value before", func(t *testing.T, log []history.Record) []history.Record {
-			log[find(t, log, 60, 0)].Before["qty"] = history.Value{Null: true}
+			log[find(t, log, 60, 4)].Before["qty"] = history.Value{Null: true}
 			return log
 		}, counts{different: 1}},
 		{"a missing column", func(t *testing.T, log []history.Record) []history.Record {
-			delete(log[find(t, log, 60, 0)].After, "qty")
+			delete(log[find(t, log, 60, 4)].After, "qty")
 			return log
 		}, counts{different: 1}},
 		{"another key", func(t *testing.T, log []history.Record) []history.Record {
-			log[find(t, log, 60, 0)].Key = map[string]history.Value{"product_id": {Text: "3"}}
+			log[find(t, log, 60, 4)].Key = map[string]history.Value{"product_id": {Text: "3"}}
 			return log
 		}, counts{different: 1}},
 		{"another topic", func(t *testing.T, log []history.Record) []history.Record {
-			log[find(t, log, 60, 0)].Topic = testTopic("product")
+			log[find(t, log, 60, 4)].Topic = testTopic("product")
 			return log
 		}, counts{different: 1}},
 		{"a record of nothing", func(t *testing.T, log []history.Record) []history.Record {
-			r := log[find(t, log, 60, 0)]
+			r := log[find(t, log, 60, 4)]
 			r.CSN, r.GTID = 70, "u:7"
 			return append(log, r)
 		}, counts{invented: 1}},
 		{"a row of nothing in a real transaction", func(t *testing.T, log []history.Record) []history.Record {
-			r := log[find(t, log, 60, 0)]
-			r.Index = 4
+			r := log[find(t, log, 60, 4)]
+			r.Index = 8
 			return append(log, r)
 		}, counts{invented: 1}},
 		{"one number for two transactions", func(t *testing.T, log []history.Record) []history.Record {
-			log[find(t, log, 60, 0)].CSN = 50
+			log[find(t, log, 60, 4)].CSN = 50
 			return log
 		}, counts{lost: 1, duplicated: 1, different: 1}},
 	} {

@@ -39,6 +39,9 @@ func (f *flow) run(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("follow the log: %w", err)
 			}
+			if record.Topic == eventstore.SchemaTopic {
+				continue
+			}
 			var row eventstore.RowChange
 			if err := eventstore.ParseRow(record, &row); errors.Is(err, eventstore.ErrTombstone) {
 				continue

@@ -36,7 +36,7 @@ func (r *Record) At() string {
 	return fmt.Sprintf("%s/%d offset %d (csn %d index %d)", r.Topic, r.Partition, r.Offset, r.CSN, r.Index)
 }
 
-// ReadLog reads every topic of a pipeline from its first record to its end, each partition in its order. It expects that nothing is
+// ReadLog reads every row topic of a pipeline from its first record to its end, each partition in its order. It expects that nothing is
 // written meanwhile.
 func ReadLog(ctx context.Context, broker, pipeline string) ([]Record, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.KeepControlRecords())
@@ -95,7 +95,7 @@ func ends(ctx context.Context, client *kgo.Client, pipeline string) (map[partiti
 	ask := kmsg.NewPtrListOffsetsRequest()
 	ask.ReplicaID = -1
 	for _, t := range metadata.Topics {
-		if t.Topic == nil || !strings.HasPrefix(*t.Topic, pipeline+".") || *t.Topic == pipeline+".watermark" {
+		if t.Topic == nil || !strings.HasPrefix(*t.Topic, pipeline+".") || *t.Topic == pipeline+".watermark" || *t.Topic == pipeline+".schema" {
 			continue
 		}
 		topic := kmsg.NewListOffsetsRequestTopic()

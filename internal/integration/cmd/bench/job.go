@@ -204,11 +204,13 @@ func (j job) cuts(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, err := range cut.Records() {
+		for rec, err := range cut.Records() {
 			if err != nil {
 				return err
 			}
-			seen++
+			if rec.Topic != eventstore.SchemaTopic {
+				seen++
+			}
 		}
 		if cut.CSN >= head.CSN {
 			break
