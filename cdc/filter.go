@@ -2,8 +2,9 @@ package cdc
 
 import (
 	"fmt"
-	"path"
-	"strings"
+	"slices"
+
+	"github.com/millrace-go/millrace/internal/pattern"
 )
 
 // Filter chooses tables by patterns of the form "schema.table", each half with the wildcards of [path.Match] ("shop.*"). The zero
@@ -15,14 +16,11 @@ type Filter struct {
 	Exclude []string
 }
 
-// Validate reports malformed patterns, all at once.
+// Validate reports the first malformed pattern.
 func (f Filter) Validate() error {
-	for _, pattern := range append(append([]string(nil), f.Include...), f.Exclude...) {
-		schema, table, found := strings.Cut(pattern, ".")
-		_, err1 := path.Match(schema, "")
-		_, err2 := path.Match(table, "")
-		if !found || err1 != nil || err2 != nil {
-			return fmt.Errorf("filter pattern %q: want schema.table, with * and ? as wildcards", pattern)
+	for _, p := range slices.Concat(f.Include, f.Exclude) {
+		if err := pattern.CheckTable(p); err != nil {
+			return fmt.Errorf("filter %w", err)
 		}
 	}
 	return nil
@@ -38,13 +36,5 @@ func (f Filter) Match(schema, table string) bool {
 }
 
 func matchAny(patterns []string, schema, table string) bool {
-	for _, pattern := range patterns {
-		s, t, _ := strings.Cut(pattern, ".")
-		if ok, _ := path.Match(s, schema); ok {
-			if ok, _ := path.Match(t, table); ok {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(patterns, func(p string) bool { return pattern.Table(p, schema, table) })
 }

@@ -21,7 +21,9 @@ type flush struct {
 	file   string
 	offset uint64
 
-	topics map[tableName]string
+	rules    *rules
+	places   map[tableName]place
+	verdicts []verdict // of the slice that judge was given last; empty when all rows pass
 }
 
 type tableName struct{ schema, table string }
@@ -32,8 +34,8 @@ const maxTransactions = 1 << 16
 // recordBytes is what a record costs in memory besides key and value.
 const recordBytes = 128
 
-func newFlush(config string) *flush {
-	return &flush{Flush: eventstore.Flush{Stamp: eventstore.Stamp{Config: config}}, topics: map[tableName]string{}}
+func newFlush(config string, rules *rules) *flush {
+	return &flush{Flush: eventstore.Flush{Stamp: eventstore.Stamp{Config: config}}, rules: rules, places: map[tableName]place{}}
 }
 
 func (f *flush) reset() {
@@ -41,8 +43,8 @@ func (f *flush) reset() {
 	f.Records, f.Stamp.Runs = f.Records[:0], f.Stamp.Runs[:0]
 	f.arena.reset()
 	f.bytes, f.transactions, f.complete = 0, 0, false
-	if len(f.topics) > 10_000 {
-		clear(f.topics)
+	if len(f.places) > 10_000 {
+		clear(f.places)
 	}
 }
 
@@ -57,7 +59,7 @@ func (f *flush) accepts(slice *Slice, limit int) bool {
 	return f.complete && slice.First && slice.Last && f.bytes < limit && f.transactions < maxTransactions
 }
 
-// add renders slice under csn. skip tells which records to leave out; nil means none.
+// add renders slice, which judge has seen, under csn. skip tells which records to leave out; nil means none.
 func (f *flush) add(slice *Slice, csn eventstore.CSN, connector string, skip func(*eventstore.Record) bool) {
 	if slice.First || f.empty() {
 		f.transactions++
@@ -67,18 +69,30 @@ func (f *flush) add(slice *Slice, csn eventstore.CSN, connector string, skip fun
 		f.server, f.file, f.offset = slice.Server, slice.File, slice.Offset
 	}
 	for i := range slice.Changes {
-		f.change(slice, &slice.Changes[i], csn, connector, skip)
+		c := &slice.Changes[i]
+		if len(f.verdicts) > 0 {
+			c = f.verdicts[i].narrowed(c)
+		}
+		if c != nil {
+			f.change(slice, c, csn, connector, skip)
+		}
 	}
+}
+
+// placeOf returns what the rules say of a table.
+func (f *flush) placeOf(t *Table) place {
+	name := tableName{t.Schema, t.Name}
+	p, known := f.places[name]
+	if !known {
+		p = f.rules.of(t.Schema, t.Name)
+		f.places[name] = p
+	}
+	return p
 }
 
 // change appends a row's records: the change, after a delete a tombstone; a changed key is a delete and a create.
 func (f *flush) change(slice *Slice, c *Change, csn eventstore.CSN, connector string, skip func(*eventstore.Record) bool) {
-	name := tableName{c.Table.Schema, c.Table.Name}
-	topic, known := f.topics[name]
-	if !known {
-		topic = eventstore.RowTopic(c.Table.Schema, c.Table.Name)
-		f.topics[name] = topic
-	}
+	topic := f.placeOf(c.Table).topic
 	row := eventstore.RowChange{Op: byte(c.Op), Schema: c.Table.Schema, Table: c.Table.Name, Before: c.Before, After: c.After,
 		Connector: connector, GTID: slice.ID, Time: slice.Time}
 	place := func(record uint64) eventstore.Place {

@@ -31,13 +31,13 @@ type queue struct {
 }
 
 // newQueue returns a queue that numbers on behind last.
-func newQueue(limit int, config string, last eventstore.Watermark) (*queue, error) {
+func newQueue(limit int, config string, rules *rules, last eventstore.Watermark) (*queue, error) {
 	executed, err := gtid.Parse(last.Position.Flavor, last.Position.GTIDs)
 	if err != nil {
 		return nil, err
 	}
 	return &queue{limit: limit, connector: last.Position.Flavor, next: last.CSN + 1, executed: executed, prepared: last.Position.Prepared,
-		filling: newFlush(config), spare: newFlush(config), added: make(chan struct{}, 1), freed: make(chan struct{}, 1)}, nil
+		filling: newFlush(config, rules), spare: newFlush(config, rules), added: make(chan struct{}, 1), freed: make(chan struct{}, 1)}, nil
 }
 
 func signal(c chan struct{}) {
@@ -67,6 +67,9 @@ func (q *queue) tryAdd(slice *Slice) (done bool, err error) {
 	defer q.mu.Unlock()
 	if !q.filling.accepts(slice, q.limit) {
 		return false, nil
+	}
+	if err := q.filling.judge(slice); err != nil {
+		return false, err
 	}
 	if slice.First {
 		q.csn, q.next = q.next, q.next+1

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/millrace-go/millrace/eventstore"
@@ -14,6 +15,11 @@ import (
 type Config struct {
 	Source Source
 	Log    eventstore.Log
+
+	// RowFilters leave out rows, by functions. Nil keeps every row that the source gives.
+	RowFilters []RowFilter
+	// Routes say to which topics tables go. Readers must be given the same. Nil gives each table its own topic.
+	Routes eventstore.Routes
 
 	// FlushBytes is how large a flush may grow while the one before it is on its way. Default 4 MiB. The relay holds two flushes,
 	// plus one slice of the source; a transaction larger than a slice takes several flushes.
@@ -37,14 +43,16 @@ type Config struct {
 // ErrSourceBehind says that the log holds commits that the server does not have: it lost them, or it is another server's copy.
 var ErrSourceBehind = errors.New("the log holds commits that this server does not have")
 
-// ErrConfigChanged says that the log ends in an unfinished flush that was written with another filter or renderer.
+// ErrConfigChanged says that the log ends in an unfinished flush that was written with another filter, choice of columns, key,
+// route or renderer.
 var ErrConfigChanged = errors.New("the log's unfinished end was written with another configuration")
 
 // Relay carries the commits of a source into a log, each exactly once and in commit order. Any number may run for one log: the last
 // one to begin wins, the others stop with [eventstore.ErrFenced].
 type Relay struct {
-	cfg Config
-	log *slog.Logger
+	cfg   Config
+	rules rules
+	log   *slog.Logger
 }
 
 // NewRelay checks the configuration and returns a relay. All problems are in one error. Nothing is connected yet.
@@ -85,6 +93,10 @@ func NewRelay(cfg Config) (*Relay, error) {
 			*span.value = span.byDef
 		}
 	}
+	rules := rules{filters: slices.Clone(cfg.RowFilters), routes: slices.Clone(cfg.Routes)}
+	if err := rules.validate(); err != nil {
+		problems = append(problems, err)
+	}
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("relay config: %w", errors.Join(problems...))
 	}
@@ -92,7 +104,7 @@ func NewRelay(cfg Config) (*Relay, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Relay{cfg: cfg, log: log}, nil
+	return &Relay{cfg: cfg, rules: rules, log: log}, nil
 }
 
 // Backoff between sessions after an error that may pass.
@@ -104,7 +116,7 @@ const (
 // Run checks the source, takes over the log and relays until ctx ends; then it stops reading, appends and records what is in hand,
 // and returns nil. What may pass (server or log unreachable) is retried for ever with backoff once the relay has run; before that,
 // and for anything that does not pass, Run returns the error: wrong settings ([*CheckError]), [ErrPositionLost],
-// [ErrSourceBehind], [*DecodeError], [eventstore.ErrFenced], [eventstore.ErrLogMismatch], [*eventstore.RecordError].
+// [ErrSourceBehind], [ErrConfigChanged], [*DecodeError], [*RowFilterError], [eventstore.ErrFenced], [eventstore.ErrLogMismatch], [*eventstore.RecordError].
 //
 // Everything up to the last watermark is safe whatever Run returns, and running again goes on from there.
 func (r *Relay) Run(ctx context.Context) error {
@@ -113,7 +125,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	}
 	backoff := minBackoff
 	for ran := false; ; {
-		s := &session{Config: r.cfg, logger: r.log}
+		s := &session{Config: r.cfg, rules: &r.rules, config: r.rules.configID(r.cfg.Source.ConfigID()), logger: r.log}
 		err := s.run(ctx)
 		if err == nil || ctx.Err() != nil && !s.draining {
 			return nil

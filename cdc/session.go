@@ -16,6 +16,8 @@ import (
 // docs/decisions/0002-relay-protocol.md.
 type session struct {
 	Config
+	rules  *rules
+	config string // id of everything that decides about records
 	logger *slog.Logger
 
 	writer   eventstore.Writer
@@ -66,7 +68,7 @@ func (s *session) firstWatermark(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.last = eventstore.Watermark{Position: oldest, Config: s.Source.ConfigID()}
+	s.last = eventstore.Watermark{Position: oldest, Config: s.config}
 	if err := s.writer.Watermark(ctx, s.last); err != nil {
 		return fmt.Errorf("first watermark: %w", err)
 	}
@@ -76,9 +78,9 @@ func (s *session) firstWatermark(ctx context.Context) error {
 // planTail checks that the server has executed what the log holds (11).
 func (s *session) planTail(ctx context.Context) (*tail, error) {
 	found := s.writer.Start().Tail
-	if found.Stamp != nil && found.Stamp.Config != s.Source.ConfigID() {
-		return nil, fmt.Errorf("%w (%s, now %s): run the relay once with the filter it had, until it reports the tail as finished",
-			ErrConfigChanged, found.Stamp.Config, s.Source.ConfigID())
+	if found.Stamp != nil && found.Stamp.Config != s.config {
+		return nil, fmt.Errorf("%w (%s, now %s): run the relay once with the filters, columns, keys and routes it had, until it reports the tail as finished",
+			ErrConfigChanged, found.Stamp.Config, s.config)
 	}
 	deadline := time.Now().Add(s.CatchUp)
 	for {
@@ -117,7 +119,7 @@ func (s *session) finishTail(ctx context.Context, stream Stream, t *tail) error 
 	if err != nil {
 		return err
 	}
-	f := newFlush("")
+	f := newFlush("", s.rules)
 	f.Stamp = *found.Stamp
 	info := TailInfo{CSN: t.highest, Transactions: t.count}
 	landed := func(rec *eventstore.Record) bool {
@@ -139,6 +141,9 @@ func (s *session) finishTail(ctx context.Context, stream Stream, t *tail) error 
 	}
 	end := s.last.Position
 	emit := func(slice numberedSlice) error {
+		if err := f.judge(slice.Slice); err != nil {
+			return err
+		}
 		f.add(slice.Slice, slice.csn, s.last.Position.Flavor, landed)
 		if slice.Last {
 			if err := executed.Add(slice.ID); err != nil {
@@ -169,7 +174,7 @@ func (s *session) finishTail(ctx context.Context, stream Stream, t *tail) error 
 		return err
 	}
 	end.GTIDs = executed.String()
-	s.last.CSN, s.last.Position, s.last.Config = t.highest, end, s.Source.ConfigID()
+	s.last.CSN, s.last.Position, s.last.Config = t.highest, end, s.config
 	if err := s.writer.Watermark(ctx, s.last); err != nil {
 		return err
 	}
@@ -180,7 +185,7 @@ func (s *session) finishTail(ctx context.Context, stream Stream, t *tail) error 
 
 // relay numbers on behind the tail (14) and appends flush after flush, a watermark behind each that ends a transaction (19, 20).
 func (s *session) relay(ctx context.Context, stream Stream, t *tail) error {
-	q, err := newQueue(s.FlushBytes, s.Source.ConfigID(), s.last)
+	q, err := newQueue(s.FlushBytes, s.config, s.rules, s.last)
 	if err != nil {
 		return err
 	}
