@@ -18,6 +18,9 @@ type Config struct {
 	// Projectors are [Query] and [Fold] values. Names and targets are unique.
 	Projectors []Projector
 
+	// Routes are those that the log's writer was given: they tell in which topics a table's rows are. Nil is right where the writer has none.
+	Routes eventstore.Routes
+
 	// Window is how long changes are collected before their documents are written, counted from the first. Default 200 ms.
 	Window time.Duration
 	// WindowTargets closes a window at this number of documents, at a transaction's end. Default 10,000.
@@ -130,6 +133,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := c.Routes.Validate(); err != nil {
+		problems = append(problems, err)
 	}
 	problems = append(problems, c.checkProjectors()...)
 	if len(problems) > 0 {

@@ -84,7 +84,6 @@ func OnRow[T, D any](tableName string, ids func(row *T) []string, apply func(d *
 
 func (f Fold[D]) definition() definition {
 	d := definition{name: f.Name, version: f.Version, target: f.Target}
-	var tables []table
 	for _, s := range f.Sources {
 		switch {
 		case s.err != nil:
@@ -92,13 +91,12 @@ func (f Fold[D]) definition() definition {
 		case s.open == nil:
 			d.problems = append(d.problems, errors.New("a source was not made by OnRow"))
 		default:
-			tables = append(tables, s.table)
+			d.tables = append(d.tables, s.table)
 		}
 	}
 	if len(f.Sources) == 0 {
 		d.problems = append(d.problems, errors.New("Sources is empty"))
 	}
-	d.topics = topicsOf(tables)
 	return d
 }
 

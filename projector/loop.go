@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/millrace-go/millrace/eventstore"
@@ -230,6 +231,7 @@ func (l *loop) change(rec *eventstore.Record) error {
 	case errors.Is(err, eventstore.ErrTombstone):
 	case err != nil:
 		return &RowError{Projector: l.def.name, Table: rec.Topic, Place: rec.Place, Err: err}
+	case !slices.Contains(l.def.tables, table{row.Schema, row.Table}): // a topic may be shared: see eventstore.Routes
 	case row.Op == 't':
 		return &RowError{Projector: l.def.name, Table: row.Schema + "." + row.Table, Place: rec.Place, Err: errors.New("truncated tables are not supported yet")}
 	default:

@@ -2,6 +2,7 @@ package projector
 
 import (
 	"context"
+	"slices"
 
 	"github.com/millrace-go/millrace/eventstore"
 )
@@ -23,15 +24,25 @@ type definition struct {
 	name     string
 	version  int
 	target   Target
-	topics   []string
+	tables   []table
 	problems []error // of the kind's own fields
+}
+
+// topics returns the distinct topics that may have rows of the definition's tables, sorted.
+func (d definition) topics(routes eventstore.Routes) []string {
+	var topics []string
+	for _, t := range d.tables {
+		topics = append(topics, routes.Topics(t.schema, t.name)...)
+	}
+	slices.Sort(topics)
+	return slices.Compact(topics)
 }
 
 // engine is a projector at work: it turns records into pending documents, and those into writes. It is called from one goroutine.
 type engine interface {
 	// after is where the engine's reading begins.
 	after() eventstore.CSN
-	// change takes one row of one of the definition's topics, in the log's order.
+	// change takes one row of one of the definition's tables, in the log's order.
 	change(row *eventstore.RowChange) error
 	// pending is the number of documents, or of what leads to them, that wait to be written.
 	pending() int

@@ -117,7 +117,6 @@ func (q Query) definition() definition {
 	if len(q.Tables) == 0 {
 		bad("Tables is empty")
 	}
-	var tables []table
 	for _, t := range q.Tables {
 		switch {
 		case t.err != nil:
@@ -125,10 +124,9 @@ func (q Query) definition() definition {
 		case t.keys == nil:
 			bad("a table was not made by OnTable or OnTableVia")
 		default:
-			tables = append(tables, t.table)
+			d.tables = append(d.tables, t.table)
 		}
 	}
-	d.topics = topicsOf(tables)
 	return d
 }
 

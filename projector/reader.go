@@ -64,7 +64,7 @@ var errBroken = errors.New("reading broke off")
 
 // read hands over cuts until one fails, and tells whether any was good.
 func (l *loop) read(ctx context.Context, r *reader) (good bool, err error) {
-	opts := eventstore.CutOptions{After: l.applied, Topics: l.def.topics, LogID: l.logID}
+	opts := eventstore.CutOptions{After: l.applied, Topics: l.def.topics(l.cfg.Routes), LogID: l.logID}
 	for cut, err := range l.cfg.Log.Cuts(ctx, opts) {
 		select {
 		case r.items <- cutOrError{cut, err}:

@@ -3,7 +3,6 @@ package projector
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/millrace-go/millrace/eventstore"
@@ -22,8 +21,6 @@ func parseTable(text string) (table, error) {
 }
 
 func (t table) String() string { return t.schema + "." + t.name }
-
-func (t table) topic() string { return eventstore.RowTopic(t.schema, t.name) }
 
 // images decodes a row's images, nil where there is none.
 func images[T any](row *eventstore.RowChange) (before, after *T, err error) {
@@ -55,14 +52,4 @@ func callIDs[T any](f func(*T) []string, row *T) (ids []string, err error) {
 		return nil
 	})
 	return ids, err
-}
-
-// topicsOf returns the distinct topics of tables, sorted.
-func topicsOf(tables []table) []string {
-	var topics []string
-	for _, t := range tables {
-		topics = append(topics, t.topic())
-	}
-	slices.Sort(topics)
-	return slices.Compact(topics)
 }
