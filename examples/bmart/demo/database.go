@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-go/millrace/examples/bmart/schema"
 	"github.com/millrace-go/millrace/internal/integration/history"
 	"github.com/millrace-go/millrace/internal/integration/servers"
+	"github.com/millrace-go/millrace/internal/integration/supervise"
 )
 
 // database is the private database server.
@@ -122,7 +123,7 @@ func (d *database) history(ctx context.Context) ([]history.Transaction, error) {
 		"-vv", "--base64-output=DECODE-ROWS", "--to-last-log", first)
 	cmd := exec.CommandContext(ctx, d.tool[0], args...)
 	cmd.Env = append(os.Environ(), "MYSQL_PWD="+d.relay.Password)
-	last := &lastLine{}
+	last := &supervise.LastLine{}
 	cmd.Stderr = last
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

@@ -24,7 +24,7 @@ func (s *supervisor) killer(ctx context.Context) error {
 			victim = s.relay
 		}
 		if r.Float64() >= earlyShare {
-			if err := victim.waitBegun(ctx); err != nil {
+			if err := victim.WaitBegun(ctx); err != nil {
 				return err
 			}
 		} else {
@@ -38,7 +38,7 @@ func (s *supervisor) killer(ctx context.Context) error {
 		if inFlush {
 			moment = "while it appends"
 			select {
-			case <-s.flushing.next():
+			case <-s.flushing.Next():
 			case <-time.After(2 * time.Second): // it may just be starting
 			case <-ctx.Done():
 				return nil
@@ -47,9 +47,9 @@ func (s *supervisor) killer(ctx context.Context) error {
 				return nil
 			}
 		}
-		pid, _ := victim.pidAndStarts()
-		victim.kill()
-		s.say("kill %d of %d: %s (process %d), %s", n+1, s.cfg.Kills, victim.name, pid, moment)
+		pid, _ := victim.PIDAndStarts()
+		victim.Kill()
+		s.say("kill %d of %d: %s (process %d), %s", n+1, s.cfg.Kills, victim.Name(), pid, moment)
 	}
 	return nil
 }

@@ -89,8 +89,8 @@ func (m *meter) status() page.Status {
 		m.loadRate, m.logRate, m.documentRate = rate(loaded-m.load, d), rate(rows-m.log, d), rate(documents-m.documents, d)
 		m.at, m.load, m.log, m.documents = time.Now(), loaded, rows, documents
 	}
-	relayPID, relays := s.relay.pidAndStarts()
-	projectorPID, projectors := s.projector.pidAndStarts()
+	relayPID, relays := s.relay.PIDAndStarts()
+	projectorPID, projectors := s.projector.PIDAndStarts()
 	status := page.Status{
 		Changes: changes,
 		Stages: []page.Stage{

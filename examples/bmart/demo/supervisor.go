@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"github.com/millrace-go/millrace/examples/bmart/load"
 	"github.com/millrace-go/millrace/examples/bmart/product"
 	"github.com/millrace-go/millrace/internal/integration/servers"
+	"github.com/millrace-go/millrace/internal/integration/supervise"
 )
 
 // supervisor is one run of the demo.
@@ -35,8 +37,8 @@ type supervisor struct {
 	sink      *openSink
 	spec      sinkSpec
 	docs      reader
-	relay     *process
-	projector *process
+	relay     *supervise.Process
+	projector *supervise.Process
 	children  sync.WaitGroup
 	load      *load.Load
 	tracker   *freshness.Tracker
@@ -46,7 +48,7 @@ type supervisor struct {
 	tails    atomic.Int64
 	written  atomic.Int64 // documents
 	retries  atomic.Int64
-	flushing pulse
+	flushing supervise.Pulse
 	// flushTook is how long the relay's flushes take, in nanoseconds: a moving average.
 	flushTook atomic.Int64
 	failed    context.CancelCauseFunc
@@ -115,9 +117,9 @@ func (s *supervisor) end() error {
 
 // drain lets relay and projectors finish what they have in hand, and waits for their end.
 func (s *supervisor) drain() error {
-	for _, p := range []*process{s.relay, s.projector} {
+	for _, p := range []*supervise.Process{s.relay, s.projector} {
 		if p != nil {
-			p.drain()
+			p.Drain()
 		}
 	}
 	s.children.Wait()
@@ -195,25 +197,29 @@ func (s *supervisor) startFlow(ctx context.Context) error {
 	return nil
 }
 
-func (s *supervisor) startProcess(name string, t task) *process {
-	p := newProcess(name, t, s.cfg.Log, s.reported)
+func (s *supervisor) startProcess(name string, t task) *supervise.Process {
+	p := supervise.NewProcess(name, t, s.cfg.Log, s.reported)
 	s.children.Go(func() {
-		if err := p.run(); err != nil {
+		if err := p.Run(); err != nil {
 			s.failed(err)
 		}
 	})
 	return p
 }
 
-// reported takes a child's report.
-func (s *supervisor) reported(m report) {
+// reported takes a line of a child, a report, and tells whether it has begun its work.
+func (s *supervisor) reported(line []byte) (working bool) {
+	var m report
+	if json.Unmarshal(line, &m) != nil {
+		return false
+	}
 	switch m.Event {
 	case eventTail:
 		if m.Tail > 0 {
 			s.tails.Add(1)
 		}
 	case eventFlushing:
-		s.flushing.beat()
+		s.flushing.Beat()
 	case eventFlushed:
 		s.flushTook.Store((3*s.flushTook.Load() + int64(m.Took)) / 4) // reports come one at a time
 	case eventRetry:
@@ -226,6 +232,7 @@ func (s *supervisor) reported(m report) {
 			s.tracker.Written(freshness.Document{Kind: m.Kind, ID: w.ID}, w.CSN, m.At)
 		}
 	}
+	return m.Event == eventBegan || m.Event == eventWindow
 }
 
 // committed takes the load's commits.

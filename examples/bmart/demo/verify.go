@@ -12,6 +12,7 @@ import (
 	"github.com/millrace-go/millrace/examples/bmart/product"
 	"github.com/millrace-go/millrace/examples/bmart/schema"
 	"github.com/millrace-go/millrace/internal/integration/history"
+	"github.com/millrace-go/millrace/internal/integration/supervise"
 )
 
 // check runs the load, with kills, waits until everything has arrived, and compares.
@@ -50,8 +51,8 @@ func (s *supervisor) check(ctx context.Context) error {
 	return s.compare(ctx)
 }
 
-func (s *supervisor) starts(p *process) int {
-	_, n := p.pidAndStarts()
+func (s *supervisor) starts(p *supervise.Process) int {
+	_, n := p.PIDAndStarts()
 	return n
 }
 

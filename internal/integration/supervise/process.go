@@ -1,8 +1,7 @@
-package demo
+package supervise
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,12 +13,12 @@ import (
 	"time"
 )
 
-// process keeps a child process running: one that was killed is started again.
-type process struct {
-	name   string
-	task   task
-	log    io.Writer
-	report func(report)
+// Process keeps a child process running: one that was killed is started again. It is safe for concurrent use.
+type Process struct {
+	name string
+	task any
+	log  io.Writer
+	line func(line []byte) (working bool)
 
 	mu       sync.Mutex
 	cmd      *exec.Cmd
@@ -28,17 +27,22 @@ type process struct {
 	draining bool
 	starts   int
 	working  bool  // the running child has begun its work
-	changed  pulse // working has changed
+	changed  Pulse // working has changed
 }
 
-func newProcess(name string, t task, log io.Writer, report func(report)) *process {
-	return &process{name: name, task: t, log: log, report: report}
+// NewProcess prepares a child: this very program with name as its only argument, which calls [Serve]. It is given task as a line of JSON. What it
+// writes to its standard error goes to log, and each line of its standard output to line, which tells whether the child has begun its work.
+func NewProcess(name string, task any, log io.Writer, line func(line []byte) (working bool)) *Process {
+	return &Process{name: name, task: task, log: log, line: line}
 }
 
-// run returns when the child has ended by itself, which is an error unless it was asked to.
-func (p *process) run() error {
+// Name is the child's name.
+func (p *Process) Name() string { return p.name }
+
+// Run starts the child, again and again, and returns when the child has ended by itself, which is an error unless it was asked to.
+func (p *Process) Run() error {
 	for {
-		last := &lastLine{}
+		last := &LastLine{}
 		wait, err := p.start(last)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
@@ -68,7 +72,7 @@ func reason(err error) error {
 }
 
 // start starts the child and returns how to wait for its end; nil if it is to end anyway.
-func (p *process) start(last *lastLine) (wait func() error, err error) {
+func (p *Process) start(last *LastLine) (wait func() error, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.draining {
@@ -106,30 +110,25 @@ func (p *process) start(last *lastLine) (wait func() error, err error) {
 	}, nil
 }
 
-// listen hands on the child's reports until there are no more.
-func (p *process) listen(stdout io.Reader) {
+// listen hands on the child's lines until there are no more.
+func (p *Process) listen(stdout io.Reader) {
 	lines := bufio.NewReaderSize(stdout, 1<<16)
 	for {
 		line, err := lines.ReadBytes('\n')
 		if err != nil {
 			return // the last line of a killed child may be torn
 		}
-		var m report
-		if json.Unmarshal(line, &m) != nil {
-			continue
-		}
-		if m.Event == eventBegan || m.Event == eventWindow {
+		if p.line(line) {
 			p.mu.Lock()
 			p.working = !p.killed
 			p.mu.Unlock()
-			p.changed.beat()
+			p.changed.Beat()
 		}
-		p.report(m)
 	}
 }
 
-// kill ends the child with SIGKILL. It is started again.
-func (p *process) kill() {
+// Kill ends the child with SIGKILL. It is started again.
+func (p *Process) Kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd != nil && !p.draining {
@@ -138,8 +137,8 @@ func (p *process) kill() {
 	}
 }
 
-// drain asks the child to finish what it has in hand and end.
-func (p *process) drain() {
+// Drain asks the child to finish what it has in hand and end.
+func (p *Process) Drain() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.draining {
@@ -151,13 +150,13 @@ func (p *process) drain() {
 	}
 }
 
-// waitBegun waits until a child has begun its work that has not been killed since.
-func (p *process) waitBegun(ctx context.Context) error {
+// WaitBegun waits until a child has begun its work that has not been killed since.
+func (p *Process) WaitBegun(ctx context.Context) error {
 	late := time.NewTimer(time.Minute)
 	defer late.Stop()
 	for {
 		p.mu.Lock()
-		working, changed := p.working, p.changed.next()
+		working, changed := p.working, p.changed.Next()
 		p.mu.Unlock()
 		if working {
 			return nil
@@ -172,38 +171,12 @@ func (p *process) waitBegun(ctx context.Context) error {
 	}
 }
 
-// pidAndStarts returns the child's process id and how often one was started.
-func (p *process) pidAndStarts() (pid, starts int) {
+// PIDAndStarts returns the child's process id and how often one was started.
+func (p *Process) PIDAndStarts() (pid, starts int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd != nil {
 		pid = p.cmd.Process.Pid
 	}
 	return pid, p.starts
-}
-
-// lastLine keeps the last line written to it.
-type lastLine struct {
-	mu   sync.Mutex
-	line []byte
-	rest []byte
-}
-
-func (l *lastLine) Write(text []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.rest = append(l.rest, text...)
-	for {
-		line, rest, found := bytes.Cut(l.rest, []byte("\n"))
-		if !found {
-			return len(text), nil
-		}
-		l.line, l.rest = bytes.Clone(line), rest
-	}
-}
-
-func (l *lastLine) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.line)
 }
