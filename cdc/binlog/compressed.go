@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -22,6 +23,9 @@ type payload struct {
 
 // wholePayload is up to which size a payload is decompressed at once; a bigger one event by event.
 const wholePayload = 1 << 20
+
+// maxWindow is the largest window of zstd's levels; a frame that asks for more is corrupt.
+const maxWindow = 128 << 20
 
 // The fields of a transaction payload event.
 const (
@@ -66,7 +70,8 @@ func (p *payload) open(body []byte) error {
 		return fmt.Errorf("compressed transaction: unknown compression %d", compression)
 	}
 	if p.decoder == nil {
-		decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+		decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return fmt.Errorf("compressed transaction: %w", err)
 		}
@@ -80,7 +85,8 @@ func (p *payload) open(body []byte) error {
 		return nil
 	}
 	var err error
-	if p.buf, err = p.decoder.DecodeAll(c.rest, p.buf[:0]); err != nil {
+	p.buf = slices.Grow(p.buf[:0], int(original))
+	if p.buf, err = p.decoder.DecodeAll(c.rest, p.buf[:0:original]); err != nil {
 		return errors.Join(errPayload, err)
 	}
 	if uint64(len(p.buf)) != original {

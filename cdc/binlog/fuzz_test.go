@@ -30,36 +30,40 @@ func FuzzAssembler(f *testing.F) {
 		f.Add(flavor, append(stream, payload...))
 	}
 	f.Fuzz(func(t *testing.T, mariadb bool, data []byte) {
-		a := &assembler{flavor: MySQL, maxSlice: 1000, charsets: newCharsets(map[uint64]string{8: "latin1", 45: "utf8mb4"})}
-		if mariadb {
-			a.flavor = MariaDB
+		bounded(t, 64<<20+1000*uint64(len(data)), func() { fuzzAssembler(t, mariadb, data) })
+	})
+}
+
+func fuzzAssembler(t *testing.T, mariadb bool, data []byte) {
+	a := &assembler{flavor: MySQL, maxSlice: 1000, charsets: newCharsets(map[uint64]string{8: "latin1", 45: "utf8mb4"})}
+	if mariadb {
+		a.flavor = MariaDB
+	}
+	for len(data) >= headerSize {
+		size := min(max(int(binary.LittleEndian.Uint32(data[9:])), headerSize), len(data))
+		raw := append([]byte(nil), data[:size]...)
+		binary.LittleEndian.PutUint32(raw[9:], uint32(size))
+		data = data[size:]
+		if a.push(raw) != nil {
+			return
 		}
-		for len(data) >= headerSize {
-			size := min(max(int(binary.LittleEndian.Uint32(data[9:])), headerSize), len(data))
-			raw := append([]byte(nil), data[:size]...)
-			binary.LittleEndian.PutUint32(raw[9:], uint32(size))
-			data = data[size:]
-			if a.push(raw) != nil {
+		for {
+			slice, err := a.pull()
+			if err != nil {
 				return
 			}
-			for {
-				slice, err := a.pull()
-				if err != nil {
-					return
-				}
-				if slice == nil {
-					break
-				}
-				for _, c := range slice.Changes {
-					for _, image := range [][]byte{c.Key, c.OldKey, c.Before, c.After} {
-						if image != nil && !json.Valid(image) {
-							t.Fatalf("not JSON: %q", image)
-						}
+			if slice == nil {
+				break
+			}
+			for _, c := range slice.Changes {
+				for _, image := range [][]byte{c.Key, c.OldKey, c.Before, c.After} {
+					if image != nil && !json.Valid(image) {
+						t.Fatalf("not JSON: %q", image)
 					}
 				}
 			}
 		}
-	})
+	}
 }
 
 // FuzzRow decodes a row event behind a table map, both made of the fuzzer's bytes.
@@ -75,30 +79,34 @@ func FuzzRow(f *testing.F) {
 	}
 	f.Add(definition[headerSize:], row[headerSize:])
 	f.Fuzz(func(t *testing.T, definition, row []byte) {
-		m, err := parseTableMap(definition, false)
-		if err != nil {
-			return
-		}
-		prepared, err := newTable(m, newCharsets(map[uint64]string{8: "latin1", 45: "utf8mb4"}))
-		if err != nil {
-			return
-		}
-		r, _, err := parseRows(event{kind: replication.UPDATE_ROWS_EVENTv2, body: row}, func(uint64) *table { return prepared })
-		for n := uint64(0); err == nil && len(r.rest) > 0 && n < 100; n++ {
-			var buf buffer
-			rest := len(r.rest)
-			if err = r.next(&buf, n); err == nil {
-				for _, c := range buf.export(1) {
-					if !json.Valid(c.Before) || !json.Valid(c.After) || !json.Valid(c.Key) {
-						t.Fatalf("not JSON: %q %q %q", c.Key, c.Before, c.After)
-					}
-				}
-				if len(r.rest) >= rest {
-					return // a table without columns that take bytes
+		bounded(t, 32<<20+2000*uint64(len(definition)+len(row)), func() { fuzzRow(t, definition, row) })
+	})
+}
+
+func fuzzRow(t *testing.T, definition, row []byte) {
+	m, err := parseTableMap(definition, false)
+	if err != nil {
+		return
+	}
+	prepared, err := newTable(m, newCharsets(map[uint64]string{8: "latin1", 45: "utf8mb4"}))
+	if err != nil {
+		return
+	}
+	r, _, err := parseRows(event{kind: replication.UPDATE_ROWS_EVENTv2, body: row}, func(uint64) *table { return prepared })
+	for n := uint64(0); err == nil && len(r.rest) > 0 && n < 100; n++ {
+		var buf buffer
+		rest := len(r.rest)
+		if err = r.next(&buf, n); err == nil {
+			for _, c := range buf.export(1) {
+				if !json.Valid(c.Before) || !json.Valid(c.After) || !json.Valid(c.Key) {
+					t.Fatalf("not JSON: %q %q %q", c.Key, c.Before, c.After)
 				}
 			}
+			if len(r.rest) >= rest {
+				return // a table without columns that take bytes
+			}
 		}
-	})
+	}
 }
 
 func FuzzJSON(f *testing.F) {
@@ -108,7 +116,10 @@ func FuzzJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		col := &column{width: 4}
 		src := append(binary.LittleEndian.AppendUint32(nil, uint32(len(doc))), doc...)
-		out, n, err := renderJSON(col, nil, src)
+		var out []byte
+		var n int
+		var err error
+		bounded(t, 1<<20+1000*uint64(len(doc)), func() { out, n, err = renderJSON(col, nil, src) })
 		if err != nil {
 			return
 		}
@@ -175,15 +186,17 @@ func FuzzPayload(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(raw[headerSize:])
-	f.Fuzz(func(_ *testing.T, body []byte) {
-		var p payload
-		if p.open(body) != nil {
-			return
-		}
-		for range 1000 {
-			if raw, err := p.next(); raw == nil || err != nil {
+	f.Fuzz(func(t *testing.T, body []byte) {
+		bounded(t, 2*maxWindow+100*uint64(len(body)), func() {
+			var p payload
+			if p.open(body) != nil {
 				return
 			}
-		}
+			for range 1000 {
+				if raw, err := p.next(); raw == nil || err != nil {
+					return
+				}
+			}
+		})
 	})
 }
