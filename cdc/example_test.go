@@ -21,7 +21,7 @@ func ExampleNewRelay() {
 	ctx, cancel := context.WithCancel(context.Background())
 	relay, err := cdc.NewRelay(cdc.Config{Source: source, Log: log, Hooks: cdc.Hooks{
 		Flushed: func(i cdc.FlushInfo) {
-			fmt.Printf("through csn %d: %d record\n", i.CSN, i.Records)
+			fmt.Printf("through csn %d: %d records\n", i.CSN, i.Records)
 			cancel()
 		},
 	}})
@@ -31,7 +31,7 @@ func ExampleNewRelay() {
 	}
 	fmt.Println("stopped:", relay.Run(ctx))
 	// Output:
-	// through csn 1: 1 record
+	// through csn 1: 2 records
 	// stopped: <nil>
 }
 

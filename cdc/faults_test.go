@@ -163,6 +163,9 @@ func touches(a, b []*cdc.Slice) bool {
 	if p := a[len(a)-1].Prepared; p != nil && p.XID == b[len(b)-1].Completed {
 		return true
 	}
+	if len(a[0].Schema)+len(b[0].Schema) > 0 {
+		return true // a lock orders a statement against everything of its table
+	}
 	seen := map[string]bool{}
 	for _, s := range a {
 		for _, c := range s.Changes {

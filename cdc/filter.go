@@ -35,6 +35,14 @@ func (f Filter) Match(schema, table string) bool {
 	return (len(f.Include) == 0 || matchAny(f.Include, schema, table)) && !matchAny(f.Exclude, schema, table)
 }
 
+// MatchSchema tells whether tables of the schema can be captured.
+func (f Filter) MatchSchema(schema string) bool {
+	if len(f.Include) == 0 {
+		return f.Match(schema, "")
+	}
+	return slices.ContainsFunc(f.Include, func(p string) bool { return pattern.Schema(p, schema) })
+}
+
 func matchAny(patterns []string, schema, table string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return pattern.Table(p, schema, table) })
 }

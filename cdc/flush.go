@@ -24,6 +24,8 @@ type flush struct {
 	rules    *rules
 	places   map[tableName]place
 	verdicts []verdict // of the slice that judge was given last; empty when all rows pass
+
+	definitions *definitions // shared by the flushes of a session
 }
 
 type tableName struct{ schema, table string }
@@ -34,8 +36,8 @@ const maxTransactions = 1 << 16
 // recordBytes is what a record costs in memory besides key and value.
 const recordBytes = 128
 
-func newFlush(config string, rules *rules) *flush {
-	return &flush{Flush: eventstore.Flush{Stamp: eventstore.Stamp{Config: config}}, rules: rules, places: map[tableName]place{}}
+func newFlush(config string, rules *rules, tables *definitions) *flush {
+	return &flush{Flush: eventstore.Flush{Stamp: eventstore.Stamp{Config: config}}, rules: rules, places: map[tableName]place{}, definitions: tables}
 }
 
 func (f *flush) reset() {
@@ -68,8 +70,13 @@ func (f *flush) add(slice *Slice, csn eventstore.CSN, connector string, skip fun
 	if slice.Last {
 		f.server, f.file, f.offset = slice.Server, slice.File, slice.Offset
 	}
+	schema := slice.Schema
 	for i := range slice.Changes {
 		c := &slice.Changes[i]
+		for len(schema) > 0 && schema[0].Row < c.Row {
+			f.schemaChange(slice, &schema[0], connector, skip)
+			schema = schema[1:]
+		}
 		if len(f.verdicts) > 0 {
 			c = f.verdicts[i].narrowed(c)
 		}
@@ -77,14 +84,17 @@ func (f *flush) add(slice *Slice, csn eventstore.CSN, connector string, skip fun
 			f.change(slice, c, csn, connector, skip)
 		}
 	}
+	for i := range schema {
+		f.schemaChange(slice, &schema[i], connector, skip)
+	}
 }
 
 // placeOf returns what the rules say of a table.
-func (f *flush) placeOf(t *Table) place {
-	name := tableName{t.Schema, t.Name}
+func (f *flush) placeOf(schema, table string) place {
+	name := tableName{schema, table}
 	p, known := f.places[name]
 	if !known {
-		p = f.rules.of(t.Schema, t.Name)
+		p = f.rules.of(schema, table)
 		f.places[name] = p
 	}
 	return p
@@ -92,9 +102,10 @@ func (f *flush) placeOf(t *Table) place {
 
 // change appends a row's records: the change, after a delete a tombstone; a changed key is a delete and a create.
 func (f *flush) change(slice *Slice, c *Change, csn eventstore.CSN, connector string, skip func(*eventstore.Record) bool) {
-	topic := f.placeOf(c.Table).topic
+	topic, table := f.placeOf(c.Table.Schema, c.Table.Name).topic, f.definitions.of(c.Table)
+	f.define(table, slice, c.Row, skip)
 	row := eventstore.RowChange{Op: byte(c.Op), Schema: c.Table.Schema, Table: c.Table.Name, Before: c.Before, After: c.After,
-		Connector: connector, GTID: slice.ID, Time: slice.Time}
+		Connector: connector, GTID: slice.ID, Definition: table.id, Time: slice.Time}
 	place := func(record uint64) eventstore.Place {
 		return eventstore.Place{CSN: csn, Index: eventstore.RowIndex(c.Row, record)}
 	}

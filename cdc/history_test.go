@@ -17,6 +17,7 @@ type history struct {
 	records map[string][]string // of a transaction, in order
 	open    []prepared          // XA transactions that wait
 	named   int
+	tables  []*cdc.Table // as they are now
 }
 
 // prepared is an XA transaction with the records that its commit must become.
@@ -25,19 +26,20 @@ type prepared struct {
 	want []string
 }
 
-var tables = []*cdc.Table{
-	{Schema: "shop", Name: "product", Key: []int{0}},
-	{Schema: "shop", Name: "stock", Key: []int{0}},
-	{Schema: "shop", Name: "ignored", Key: []int{0}},
-}
-
 // commit executes n random transactions: empty, small, filtered and huge ones, with deletes and key changes, some of them prepared, and
-// committed or rolled back later.
+// committed or rolled back later; and statements that alter, empty, rename or drop tables.
 func (h *history) commit(source *cdc.MemorySource, rnd *rand.Rand, n int) {
 	if h.records == nil {
 		h.records = map[string][]string{}
+		for _, name := range []string{"product", "stock", "ignored"} {
+			h.tables = append(h.tables, &cdc.Table{Schema: "shop", Name: name, Columns: []cdc.Column{{Name: "id", Type: "int"}}, Key: []int{0}})
+		}
 	}
 	for range n {
+		if rnd.IntN(6) == 0 {
+			h.execute(source, rnd)
+			continue
+		}
 		var changes []cdc.Change
 		rows := rnd.IntN(5)
 		if rnd.IntN(20) == 0 {
@@ -45,7 +47,7 @@ func (h *history) commit(source *cdc.MemorySource, rnd *rand.Rand, n int) {
 		}
 		var want []string
 		for row := range uint64(rows) {
-			table := tables[rnd.IntN(len(tables))]
+			table := h.tables[rnd.IntN(len(h.tables))]
 			c := cdc.Change{Table: table, Key: fmt.Appendf(nil, `{"id":%d}`, rnd.IntN(40))}
 			image := fmt.Appendf(nil, `{"id":%d,"n":%d}`, rnd.IntN(40), rnd.Int())
 			switch rnd.IntN(5) {
@@ -64,7 +66,7 @@ func (h *history) commit(source *cdc.MemorySource, rnd *rand.Rand, n int) {
 				continue
 			}
 			record := func(kind uint64, op byte, key, before, after []byte) {
-				want = append(want, fmt.Sprintf("%s %d %c %s %s %s", table, eventstore.RowIndex(row, kind), op, key, before, after))
+				want = append(want, fmt.Sprintf("%s %d %c %s %s %s %s", table, eventstore.RowIndex(row, kind), op, key, before, after, columns(table, op)))
 			}
 			switch {
 			case c.OldKey != nil:
@@ -103,6 +105,51 @@ func (h *history) commit(source *cdc.MemorySource, rnd *rand.Rand, n int) {
 	}
 }
 
+// execute executes a random statement about one or two tables.
+func (h *history) execute(source *cdc.MemorySource, rnd *rand.Rand) {
+	var changes []cdc.SchemaChange
+	var want []string
+	for row := range uint64(1 + rnd.IntN(2)) {
+		at := rnd.IntN(len(h.tables))
+		table := h.tables[at]
+		c := cdc.SchemaChange{Schema: table.Schema, Table: table.Name, Statement: "statement"}
+		switch rnd.IntN(4) {
+		case 0:
+			c.Op, c.Empties = eventstore.SchemaTruncate, true
+		case 1:
+			c.Op, c.Empties = eventstore.SchemaDrop, true
+		case 2:
+			c.Op, c.ToSchema, c.ToTable = eventstore.SchemaRename, "shop", "product" // a swap: the rows stay
+		default:
+			c.Op = eventstore.SchemaAlter
+			altered := *table
+			altered.Columns = append(slices.Clip(table.Columns), cdc.Column{Name: fmt.Sprint("c", rnd.Int()), Type: "int"})
+			h.tables[at] = &altered
+		}
+		changes = append(changes, c)
+		if table.Name == "ignored" && c.ToTable == "" {
+			continue
+		}
+		want = append(want, fmt.Sprintf(`schema %d {"db":"shop","table":"%s"}`, eventstore.SchemaIndex(row), table.Name))
+		if c.Empties {
+			want = append(want, fmt.Sprintf("%s %d t {}   ", table, eventstore.RowIndex(row, eventstore.RowRecord)))
+		}
+	}
+	h.add(want)(source.Execute(changes...), nil)
+}
+
+// columns are those that the log must name for a record; tombstones name none.
+func columns(table *cdc.Table, op byte) string {
+	if op == '-' {
+		return ""
+	}
+	var all []eventstore.ColumnDefinition
+	for _, c := range table.Columns {
+		all = append(all, eventstore.ColumnDefinition{Name: c.Name, Type: c.Type})
+	}
+	return fmt.Sprint(all)
+}
+
 // settle commits what is still prepared.
 func (h *history) settle(source *cdc.MemorySource) {
 	for _, xa := range h.open {
@@ -134,6 +181,7 @@ func (h *history) check(t *testing.T, log eventstore.Log, ordered bool) {
 	used := map[eventstore.CSN]string{}
 	var order []string
 	last := map[eventstore.Partition]eventstore.Place{}
+	var schemas eventstore.Schemas
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	for cut, err := range log.Cuts(ctx, eventstore.CutOptions{}) {
@@ -150,14 +198,30 @@ func (h *history) check(t *testing.T, log eventstore.Log, ordered bool) {
 				t.Fatalf("partition %v: place %v after %v", p, rec.Place, before)
 			}
 			last[p] = rec.Place
+			if rec.Topic == eventstore.SchemaTopic {
+				var c eventstore.SchemaChange
+				if err := eventstore.ParseSchema(rec, &c); err != nil {
+					t.Fatal(err)
+				}
+				if schemas.Observe(&c); c.Op == eventstore.SchemaDefine {
+					continue
+				}
+				id = c.GTID
+			}
 			var row eventstore.RowChange
-			line := fmt.Sprintf("%s %d - %s  ", rec.Topic, rec.Index, rec.Key)
-			if rec.Value != nil {
+			line := fmt.Sprintf("%s %d - %s   ", rec.Topic, rec.Index, rec.Key)
+			switch {
+			case rec.Topic == eventstore.SchemaTopic:
+				line = fmt.Sprintf("%s %d %s", rec.Topic, rec.Index, rec.Key)
+			case rec.Value != nil:
 				if err := eventstore.ParseRow(rec, &row); err != nil {
 					t.Fatal(err)
 				}
 				id = row.GTID
-				line = fmt.Sprintf("%s %d %c %s %s %s", rec.Topic, rec.Index, row.Op, rec.Key, row.Before, row.After)
+				line = fmt.Sprintf("%s %d %c %s %s %s ", rec.Topic, rec.Index, row.Op, rec.Key, row.Before, row.After)
+				if d, ok := schemas.Lookup(row.Definition); ok {
+					line += fmt.Sprint(d.Columns)
+				}
 			}
 			if csn, seen := number[id]; seen && csn != rec.CSN {
 				t.Fatalf("transaction %s has csn %d and %d", id, csn, rec.CSN)

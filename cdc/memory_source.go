@@ -28,6 +28,7 @@ type MemorySource struct {
 
 type memoryTransaction struct {
 	changes []Change
+	schema  []SchemaChange
 	at      time.Time
 	// An XA transaction: prepared with these changes, which completed delivers, unless it is a rollback.
 	prepared, completed string
@@ -173,7 +174,8 @@ type memoryStream struct {
 
 	number  int      // of the transaction in hand, 0 before the first
 	pending []Change // what is left of it
-	open    bool     // slices of it are left
+	schema  []SchemaChange
+	open    bool // slices of it are left
 	slice   Slice
 	// for its last slice
 	prepared  *eventstore.Prepare
@@ -200,6 +202,9 @@ func (st *memoryStream) Next(ctx context.Context) (*Slice, error) {
 		n = min(n, limit)
 	}
 	st.slice.First, st.slice.Last, st.slice.Changes = first, n == len(st.pending), st.pending[:n]
+	if st.slice.Schema = nil; first {
+		st.slice.Schema = st.schema
+	}
 	st.pending, st.open = st.pending[n:], n < len(st.pending)
 	if st.slice.Last {
 		st.slice.Server, st.slice.File, st.slice.Offset = memoryUUID, memoryFile, uint64(st.number)
@@ -268,7 +273,7 @@ func (st *memoryStream) begin(id string, tx memoryTransaction) error {
 		}
 	}
 	st.slice = Slice{ID: id, Time: tx.at}
-	st.pending = nil
+	st.pending, st.schema = nil, st.source.filter.Captured(tx.schema)
 	for _, c := range changes {
 		if st.source.filter.Match(c.Table.Schema, c.Table.Name) {
 			st.pending = append(st.pending, c)

@@ -31,13 +31,13 @@ type queue struct {
 }
 
 // newQueue returns a queue that numbers on behind last.
-func newQueue(limit int, config string, rules *rules, last eventstore.Watermark) (*queue, error) {
+func newQueue(limit int, config string, rules *rules, tables *definitions, last eventstore.Watermark) (*queue, error) {
 	executed, err := gtid.Parse(last.Position.Flavor, last.Position.GTIDs)
 	if err != nil {
 		return nil, err
 	}
 	return &queue{limit: limit, connector: last.Position.Flavor, next: last.CSN + 1, executed: executed, prepared: last.Position.Prepared,
-		filling: newFlush(config, rules), spare: newFlush(config, rules), added: make(chan struct{}, 1), freed: make(chan struct{}, 1)}, nil
+		filling: newFlush(config, rules, tables), spare: newFlush(config, rules, tables), added: make(chan struct{}, 1), freed: make(chan struct{}, 1)}, nil
 }
 
 func signal(c chan struct{}) {

@@ -125,7 +125,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	}
 	backoff := minBackoff
 	for ran := false; ; {
-		s := &session{Config: r.cfg, rules: &r.rules, config: r.rules.configID(r.cfg.Source.ConfigID()), logger: r.log}
+		s := &session{Config: r.cfg, rules: &r.rules, config: r.rules.configID(r.cfg.Source.ConfigID()), tables: newDefinitions(), logger: r.log}
 		err := s.run(ctx)
 		if err == nil || ctx.Err() != nil && !s.draining {
 			return nil

@@ -22,8 +22,9 @@ type session struct {
 
 	writer   eventstore.Writer
 	last     eventstore.Watermark // the last one written or found
-	running  bool                 // has read from the stream: an error that may pass is worth a new session
-	draining bool                 // the context has ended and what is in hand is being written
+	tables   *definitions
+	running  bool // has read from the stream: an error that may pass is worth a new session
+	draining bool // the context has ended and what is in hand is being written
 }
 
 // run returns nil only after a clean drain.
@@ -119,7 +120,7 @@ func (s *session) finishTail(ctx context.Context, stream Stream, t *tail) error 
 	if err != nil {
 		return err
 	}
-	f := newFlush("", s.rules)
+	f := newFlush("", s.rules, s.tables)
 	f.Stamp = *found.Stamp
 	info := TailInfo{CSN: t.highest, Transactions: t.count}
 	landed := func(rec *eventstore.Record) bool {
@@ -185,7 +186,7 @@ func (s *session) finishTail(ctx context.Context, stream Stream, t *tail) error 
 
 // relay numbers on behind the tail (14) and appends flush after flush, a watermark behind each that ends a transaction (19, 20).
 func (s *session) relay(ctx context.Context, stream Stream, t *tail) error {
-	q, err := newQueue(s.FlushBytes, s.config, s.rules, s.last)
+	q, err := newQueue(s.FlushBytes, s.config, s.rules, s.tables, s.last)
 	if err != nil {
 		return err
 	}

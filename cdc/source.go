@@ -56,6 +56,8 @@ type Slice struct {
 	First, Last bool
 	// Changes are the rows that passed the filter, in the transaction's order. May be empty.
 	Changes []Change
+	// Schema are the changes of tables that passed the filter, in the transaction's order; Row says where among Changes.
+	Schema []SchemaChange
 	// Time is the commit time, as precise as the source has it.
 	Time time.Time
 	// Server, File and Offset are the binlog coordinates after the transaction's end; set on the last slice.
@@ -71,7 +73,7 @@ type Slice struct {
 // Op is what happened to a row, as one letter of the wire format.
 type Op byte
 
-// The operations. Read (a snapshot's row) and truncate come with snapshots and schema events.
+// The operations. Read (a snapshot's row) comes with snapshots; tables that are emptied are a [SchemaChange].
 const (
 	Create Op = 'c'
 	Update Op = 'u'

@@ -124,12 +124,16 @@ func (s *Slice) clone() *Slice {
 		}
 		c.Changes[i] = change
 	}
+	c.Schema = slices.Clone(s.Schema)
 	return &c
 }
 
 // size is about what a clone takes in memory.
 func (s *Slice) size() int {
 	n := 200 + 200*len(s.Changes)
+	for i := range s.Schema {
+		n += 200 + len(s.Schema[i].Statement)
+	}
 	for i := range s.Changes {
 		c := &s.Changes[i]
 		n += len(c.Key) + len(c.OldKey) + len(c.Before) + len(c.After)

@@ -20,13 +20,26 @@ func (c *Config) kafkaTopic(topic string) string { return c.Pipeline + "." + top
 // isData tells whether a Kafka topic is a data topic of this pipeline.
 func (c *Config) isData(name string) bool {
 	topic, ok := strings.CutPrefix(name, c.Pipeline+".")
-	return ok && strings.Contains(topic, ".")
+	return ok && isTopic(topic)
+}
+
+// isTopic tells the topics of the seam from the log's own.
+func isTopic(topic string) bool {
+	return strings.Contains(topic, ".") || topic == eventstore.SchemaTopic
+}
+
+// partitions returns how many partitions a new topic gets. Schema records are few, and in one partition their order shows.
+func (c *Config) partitions(topic string) int {
+	if topic == eventstore.SchemaTopic {
+		return 1
+	}
+	return c.Partitions
 }
 
 // checkTopic refuses a topic that cannot be one of Kafka, or could be confused with the watermark topic.
 func (c *Config) checkTopic(topic string) error {
 	switch {
-	case !strings.Contains(topic, "."):
+	case !isTopic(topic):
 		return fmt.Errorf("topic %q has no dot: names without one are the log's own", topic)
 	case !topicName.MatchString(topic):
 		return fmt.Errorf("topic %q has characters that Kafka does not take in a name (letters, digits, . _ - only)", topic)

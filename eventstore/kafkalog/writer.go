@@ -69,7 +69,7 @@ func (w *writer) Start() eventstore.Start { return w.start }
 func (w *writer) Partition(topic string, key []byte) int32 {
 	n := len(w.topics[topic])
 	if n == 0 {
-		n = w.log.cfg.Partitions
+		n = w.log.cfg.partitions(topic)
 	}
 	return murmur2.Partition(key, n)
 }

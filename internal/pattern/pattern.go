@@ -22,6 +22,12 @@ func Table(pattern, schema, table string) bool {
 	return found && match(s, schema) && match(t, table)
 }
 
+// Schema tells whether a pattern of tables can match a table of the schema.
+func Schema(pattern, schema string) bool {
+	s, _, found := strings.Cut(pattern, ".")
+	return found && match(s, schema)
+}
+
 // CheckColumn reports a malformed pattern of columns.
 func CheckColumn(pattern string) error {
 	table, column := cutColumn(pattern)

@@ -63,7 +63,7 @@ type losingWriter struct {
 }
 
 func (w *losingWriter) Append(ctx context.Context, f *eventstore.Flush) error {
-	if w.log.rows.Add(int64(len(f.Records))) > breakAfterRows && len(f.Records) > 1 && !w.log.done.Swap(true) {
+	if w.log.rows.Add(int64(len(f.Records))) > breakAfterRows && len(f.Records) > 1 && f.Records[1].Topic != eventstore.SchemaTopic && !w.log.done.Swap(true) {
 		less := *f
 		less.Records = slices.Delete(slices.Clone(f.Records), 1, 2)
 		f = &less
