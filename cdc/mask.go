@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
@@ -45,8 +44,10 @@ const minSecret = 16
 // Redact puts text in the place of every value of the columns that match a pattern; see [Columns] for patterns. It cannot be used for columns of
 // a key, whose records would all become one.
 func Redact(text string, patterns ...string) Mask {
-	m := Mask{kind: maskRedact, patterns: slices.Clone(patterns)}
-	m.text, m.err = json.Marshal(text)
+	m := Mask{kind: maskRedact, patterns: slices.Clone(patterns), text: quoted(text)}
+	if !utf8.ValidString(text) {
+		m.err = errors.New("the text is not UTF-8")
+	}
 	return m
 }
 
@@ -157,6 +158,22 @@ func (m *Mask) sum(text []byte) (sum [sha256.Size]byte) {
 	h.Sum(sum[:0])
 	pool.Put(h)
 	return sum
+}
+
+// quoted returns text as JSON, with the escapes of a row's image: no others than JSON demands.
+func quoted(text string) []byte {
+	dst := []byte{'"'}
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c < ' ':
+			dst = fmt.Appendf(dst, `\u%04x`, c)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
 }
 
 // plain returns the text of a JSON string, and any other value as it is.

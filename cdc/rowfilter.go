@@ -161,17 +161,21 @@ func (f *RowFilter) ask(c *Change, row Row) (kept bool, err *RowFilterError) {
 
 // narrowed returns the change that is left of c.
 func (v verdict) narrowed(c *Change) *Change {
-	switch v {
-	case dropped:
-		return nil
-	case leaves:
-		left := Change{Table: c.Table, Op: Delete, Row: c.Row, Key: c.Key, Before: c.Before}
-		if c.OldKey != nil {
-			left.Key = c.OldKey
-		}
-		return &left
-	case enters:
-		return &Change{Table: c.Table, Op: Create, Row: c.Row, Key: c.Key, After: c.After}
+	if v == passes {
+		return c
 	}
-	return c
+	if v == dropped {
+		return nil
+	}
+	left := *c
+	left.OldKey = nil
+	if v == enters {
+		left.Op, left.Before = Create, nil
+		return &left
+	}
+	left.Op, left.After = Delete, nil
+	if c.OldKey != nil {
+		left.Key = c.OldKey
+	}
+	return &left
 }

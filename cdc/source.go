@@ -26,7 +26,7 @@ type Source interface {
 	Check(ctx context.Context) error
 
 	// ConfigID identifies everything that decides which changes a transaction has and how they are rendered (filter,
-	// renderer version). It goes into the log with the data; see [eventstore.Stamp].
+	// columns, keys, renderer version). It goes into the log with the data; see [eventstore.Stamp].
 	ConfigID() string
 
 	// Oldest returns the position before the server's first transaction, when the server still has everything from there on.
@@ -86,7 +86,7 @@ type Change struct {
 	Op    Op
 	// Row is the row's position among all rows of its transaction, those that the filter drops included, from 0.
 	Row uint64
-	// Key is the primary key's columns of the row after the change (before it, for a delete), as a JSON object.
+	// Key is the key columns of the row after the change (before it, for a delete), as a JSON object.
 	Key []byte
 	// OldKey is the key before an update that changed it, else nil.
 	OldKey []byte
@@ -97,8 +97,9 @@ type Change struct {
 // Table is a table as it was at an event's position. It must not be modified.
 type Table struct {
 	Schema, Name string
-	Columns      []Column
-	// Key holds the indexes into Columns of the primary key, in the key's order.
+	// Columns are those that are captured.
+	Columns []Column
+	// Key holds the indexes into Columns of the record key, in the key's order: the primary key's, or those chosen by [Keys].
 	Key []int
 }
 
@@ -110,6 +111,8 @@ type Column struct {
 	Name string
 	// Type is the column's type as far as the event tells, e.g. "int unsigned" or "varchar".
 	Type string
+	// Mask is what hides the values, as [Mask.String] says it; empty when they are shown.
+	Mask string
 }
 
 // CheckError lists everything that is wrong with a server's settings or an account's grants.

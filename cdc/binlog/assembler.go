@@ -21,6 +21,7 @@ import (
 type assembler struct {
 	flavor   string
 	filter   cdc.Filter
+	choice   choice
 	charsets *charsets
 	maxSlice int
 
@@ -302,7 +303,7 @@ func (a *assembler) newTable(body []byte, schema, name string) *table {
 	}
 	var t *table
 	if err == nil {
-		t, err = newTable(m, a.charsets)
+		t, err = newTable(m, a.charsets, a.choice)
 	}
 	if err != nil {
 		return &table{schema: schema, name: name, refused: err}

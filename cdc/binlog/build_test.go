@@ -124,7 +124,8 @@ func (b *builder) payload(lines []string) ([]byte, error) {
 	return b.event(replication.TRANSACTION_PAYLOAD_EVENT, 0, append(append(body, payloadEnd), packed...)), nil
 }
 
-// tableMap: map ID SCHEMA.TABLE NAME:TYPE… [key=NAME,NAME] [anonymous]; types int, uint, text, latin1, geometry, compressed.
+// tableMap: map ID SCHEMA.TABLE NAME:TYPE… [key=NAME,NAME] [anonymous]; types int, uint, text, latin1, exotic (a character set that
+// nobody knows), compressed.
 func (b *builder) tableMap(args []string) ([]byte, error) {
 	id, err := strconv.ParseUint(args[0], 10, 48)
 	if err != nil {
@@ -151,10 +152,10 @@ func (b *builder) tableMap(args []string) ([]byte, error) {
 		case "int", "uint":
 			types = append(types, typeLong)
 			signs = append(signs, map[string]byte{"int": 0, "uint": 1}[kind])
-		case "text", "latin1":
+		case "text", "latin1", "exotic":
 			types = append(types, typeVarchar)
 			meta = binary.LittleEndian.AppendUint16(meta, 400)
-			charsets = append(charsets, map[string]byte{"text": 45, "latin1": 8}[kind])
+			charsets = append(charsets, map[string]byte{"text": 45, "latin1": 8, "exotic": 99}[kind])
 		case "compressed":
 			types, meta = append(types, typeMariaDBCompressedVarchar), append(meta, 100, 0)
 			charsets = append(charsets, 45)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"github.com/millrace-go/millrace/cdc"
 )
 
 // column renders one column of a table's row images. It is made once per table map and used for every row.
@@ -13,7 +15,10 @@ type column struct {
 	prefix []byte // `{"name":` of the first column, `,"name":` of the others
 	render renderer
 	size   sizer
-	key    int // place in the primary key, or -1
+	key    int // place in the record's key, or -1
+
+	excluded bool      // only its size counts
+	mask     *cdc.Mask // nil: values are shown
 
 	width   int      // bytes of an integer, a length prefix, a BIT, an ENUM; fraction digits of a temporal type
 	bytes   int      // bytes of the whole value, where it is fixed
@@ -87,6 +92,15 @@ func newColumn(m *columnMap, charsets *charsets) (*column, error) {
 		return nil, fmt.Errorf("impossible %s with length %d", m.typeName(), m.meta)
 	}
 	return c, nil
+}
+
+// exclude makes a column of which nothing is shown. Its type needs no support beyond that its values can be passed over.
+func (c *column) exclude(m *columnMap) error {
+	*c = column{name: m.name, key: -1, excluded: true}
+	if c.setSize(m); c.size == nil {
+		return errors.New("the column is excluded, and its values cannot even be passed over. Fix: exclude the table")
+	}
+	return nil
 }
 
 // setSize sets how long a value is; size stays nil where that cannot be known.

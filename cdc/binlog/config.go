@@ -34,6 +34,13 @@ type Config struct {
 	ServerID uint32
 	// Filter chooses tables.
 	Filter cdc.Filter
+	// Columns chooses columns of the captured tables, and masks values. The zero value takes all as they are. Check logs a warning of each
+	// pattern that matches no column: it may be a typo, or about a column that only older changes have.
+	Columns cdc.Columns
+	// Keys chooses the columns of the records' keys. A table that it does not name needs a primary key, which is its key then. A
+	// chosen key should not change and tell rows apart: an update that changes it is a delete and a create, and of rows with one key
+	// consumers that keep the last value of a key keep one.
+	Keys cdc.Keys
 	// MaxSliceBytes bounds a slice; a transaction that needs more comes as several. A single row may exceed it. Default 4 MiB.
 	MaxSliceBytes int
 	// HeartbeatPeriod is how often the server shows that the connection lives when it has nothing to send. After three of them
@@ -67,6 +74,12 @@ func (c Config) withDefaults() (Config, error) {
 	if err := c.Filter.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("Filter: %w", err))
 	}
+	if err := c.Columns.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("Columns: %w", err))
+	}
+	if err := c.Keys.Validate(); err != nil {
+		errs = append(errs, err)
+	}
 	if c.MaxSliceBytes < 0 {
 		errs = append(errs, fmt.Errorf("MaxSliceBytes %d: want a positive number, or 0 for %d", c.MaxSliceBytes, defaultMaxSliceBytes))
 	}
@@ -87,3 +100,5 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	return c, nil
 }
+
+func (c *Config) choice() choice { return choice{c.Columns, c.Keys} }

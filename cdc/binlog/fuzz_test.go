@@ -88,7 +88,7 @@ func fuzzRow(t *testing.T, definition, row []byte) {
 	if err != nil {
 		return
 	}
-	prepared, err := newTable(m, newCharsets(map[uint64]string{8: "latin1", 45: "utf8mb4"}))
+	prepared, err := newTable(m, newCharsets(map[uint64]string{8: "latin1", 45: "utf8mb4"}), choice{})
 	if err != nil {
 		return
 	}

@@ -157,9 +157,18 @@ func (r *rows) image(buf *buffer, key *[]span) (span, error) {
 	start := len(dst)
 	for i := range t.columns {
 		c := &t.columns[i]
+		null := nulls[i>>3]&(1<<(i&7)) != 0
+		if c.excluded {
+			n, err := c.pass(src, null)
+			if err != nil {
+				return span{}, err
+			}
+			src = src[n:]
+			continue
+		}
 		dst = append(dst, c.prefix...)
 		from := len(dst)
-		if nulls[i>>3]&(1<<(i&7)) != 0 {
+		if null {
 			dst = append(dst, "null"...)
 		} else {
 			var n int
@@ -168,6 +177,9 @@ func (r *rows) image(buf *buffer, key *[]span) (span, error) {
 				return span{}, &columnError{c.name, err}
 			}
 			src = src[n:]
+			if c.mask != nil {
+				dst = c.mask.Replace(dst, from)
+			}
 		}
 		if c.key >= 0 {
 			(*key)[c.key] = span{from, len(dst)}
@@ -175,6 +187,18 @@ func (r *rows) image(buf *buffer, key *[]span) (span, error) {
 	}
 	buf.json, r.rest = append(dst, '}'), src
 	return span{start, len(buf.json)}, nil
+}
+
+// pass returns how many bytes of src the value of an excluded column is.
+func (c *column) pass(src []byte, null bool) (int, error) {
+	if null {
+		return 0, nil
+	}
+	n, err := c.size(c, src)
+	if err != nil {
+		return 0, &columnError{c.name, err}
+	}
+	return n, nil
 }
 
 // skip passes over one row of a table that the filter leaves out. Where the rows cannot be told apart they count as one, which every

@@ -11,7 +11,7 @@ import (
 
 // TestScripts runs the scripts in testdata: events in, slices or an error out. Each file begins with
 //
-//	source flavor=mysql [include=… exclude=… slice=BYTES checksum]
+//	source flavor=mysql [include=… exclude=… slice=BYTES checksum] [columns=… without=… redact=… hash=… truncate=… key=(TABLES,COLUMN,…)]
 //
 // and goes on with blocks of events, one a line; the lines behind "compressed" with a space in front are inside of it. The
 // transcript shows what each block makes of it.
@@ -36,6 +36,18 @@ func TestScripts(t *testing.T) {
 						a.filter.Include = arg.Vals
 					case "exclude":
 						a.filter.Exclude = arg.Vals
+					case "columns":
+						a.choice.columns.Include = arg.Vals
+					case "without":
+						a.choice.columns.Exclude = arg.Vals
+					case "redact":
+						a.choice.columns.Masks = append(a.choice.columns.Masks, cdc.Redact("<\"secret\">", arg.Vals...))
+					case "hash":
+						a.choice.columns.Masks = append(a.choice.columns.Masks, cdc.Hash([]byte("0123456789abcdef"), arg.Vals...))
+					case "truncate": // to two characters
+						a.choice.columns.Masks = append(a.choice.columns.Masks, cdc.Truncate(2, arg.Vals...))
+					case "key":
+						a.choice.keys = append(a.choice.keys, cdc.Key{Tables: arg.Vals[0], Columns: arg.Vals[1:]})
 					case "slice":
 						arg.Scan(t, 0, &slice)
 					case "checksum":

@@ -31,7 +31,7 @@ func New(cfg Config) (*Source, error) {
 	return &Source{cfg: cfg}, nil
 }
 
-// ConfigID is a hash of the filter and the renderer's version.
+// ConfigID is a hash of the filter, the columns, the keys and the renderer's version.
 func (s *Source) ConfigID() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "binlog %d\n", rendererVersion)
@@ -39,6 +39,8 @@ func (s *Source) ConfigID() string {
 		list = slices.Compact(slices.Sorted(slices.Values(list)))
 		fmt.Fprintf(h, "%d %q\n", len(list), list)
 	}
+	s.cfg.Columns.Identify(h)
+	s.cfg.Keys.Identify(h)
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 

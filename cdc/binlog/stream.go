@@ -136,7 +136,7 @@ func (s *Source) begin(ctx context.Context, c *conn, from cdc.Position) (*stream
 		return nil, err
 	}
 	st := &stream{conn: c, serverID: s.serverID(), inbox: newInbox(), asm: &assembler{
-		flavor: c.flavor, filter: s.cfg.Filter, charsets: newCharsets(names), maxSlice: s.cfg.MaxSliceBytes, server: server}}
+		flavor: c.flavor, filter: s.cfg.Filter, choice: s.cfg.choice(), charsets: newCharsets(names), maxSlice: s.cfg.MaxSliceBytes, server: server}}
 	if err := c.dump(ctx, gtids, st.serverID); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/millrace-go/millrace/cdc"
 )
@@ -15,7 +16,7 @@ type table struct {
 	nulls        int // bytes of a full row's null bitmap
 
 	public *cdc.Table // nil when the filter leaves the table out: its rows are only counted
-	key    []*column  // by place in the key
+	key    []*column  // by place in the record's key
 	keyed  [][]byte   // `{"id":` of the first key column, `,"other":` of the others
 
 	refused error // why rows of the table cannot be decoded
@@ -25,12 +26,8 @@ type table struct {
 	body  []byte // the event this was made from
 }
 
-var (
-	errNoKey = errors.New("table without primary key: choosing keys is not supported yet. " +
-		"Fix: ALTER TABLE … ADD PRIMARY KEY (an invisible column will do), or exclude the table")
-	errNoMetadata = errors.New("the event has no column names. Fix: SET GLOBAL binlog_row_metadata = 'FULL', and start behind the " +
-		"changes that were written before")
-)
+var errNoMetadata = errors.New("the event has no column names. Fix: SET GLOBAL binlog_row_metadata = 'FULL', and start behind the " +
+	"changes that were written before")
 
 // columnError says which column of a table cannot be decoded.
 type columnError struct {
@@ -42,41 +39,74 @@ func (e *columnError) Error() string { return fmt.Sprintf("column %s: %v", e.col
 func (e *columnError) Unwrap() error { return e.err }
 
 // newTable prepares a table that the filter takes.
-func newTable(m *tableMap, charsets *charsets) (*table, error) {
+func newTable(m *tableMap, charsets *charsets, choice choice) (*table, error) {
 	t := &table{schema: m.schema, name: m.name, nulls: (len(m.columns) + 7) / 8, sized: true}
-	t.public = &cdc.Table{Schema: m.schema, Name: m.name, Key: m.key, Columns: make([]cdc.Column, len(m.columns))}
+	t.public = &cdc.Table{Schema: m.schema, Name: m.name}
 	if !m.named {
 		return nil, errNoMetadata
 	}
-	if len(m.key) == 0 {
-		return nil, errNoKey
+	if err := checkKey(m); err != nil {
+		return nil, err
 	}
-	t.columns = make([]column, len(m.columns))
+	candidates := make([]candidate, len(m.columns))
 	for i := range m.columns {
 		from := &m.columns[i]
-		t.public.Columns[i] = cdc.Column{Name: from.name, Type: from.typeName()}
+		candidates[i] = candidate{from.name, from.typeName(), from.holdsText()}
+	}
+	chosen, problems := choice.of(m.schema, m.name, candidates, m.key)
+	if len(problems) > 0 {
+		return nil, problems[0]
+	}
+	t.columns = make([]column, len(m.columns))
+	shown := make([]int, len(m.columns)) // places in t.public
+	for i := range m.columns {
+		from := &m.columns[i]
+		if chosen.excluded[i] {
+			if err := t.columns[i].exclude(from); err != nil {
+				return nil, &columnError{from.name, err}
+			}
+			continue
+		}
 		col, err := newColumn(from, charsets)
 		if err != nil {
 			return nil, &columnError{from.name, err}
 		}
-		if col.prefix, err = member(i == 0, from.name); err != nil {
+		shown[i] = len(t.public.Columns)
+		if col.prefix, err = member(shown[i] == 0, from.name); err != nil {
 			return nil, &columnError{from.name, err}
 		}
+		col.mask = chosen.masks[i]
 		t.columns[i] = *col
+		t.public.Columns = append(t.public.Columns, cdc.Column{Name: from.name, Type: from.typeName(), Mask: maskName(col.mask)})
 	}
-	for place, i := range m.key {
+	for place, i := range chosen.key {
 		col := &t.columns[i]
-		if col.key >= 0 {
-			return nil, &columnError{col.name, errors.New("stands twice in the primary key: corrupt event")}
-		}
 		col.key = place
 		prefix, err := member(place == 0, col.name)
 		if err != nil {
 			return nil, &columnError{col.name, err}
 		}
 		t.key, t.keyed = append(t.key, col), append(t.keyed, prefix)
+		t.public.Key = append(t.public.Key, shown[i])
 	}
 	return t, nil
+}
+
+// checkKey finds a primary key that no table can have.
+func checkKey(m *tableMap) error {
+	for place, i := range m.key {
+		if slices.Contains(m.key[:place], i) {
+			return &columnError{m.columns[i].name, errors.New("stands twice in the primary key: corrupt event")}
+		}
+	}
+	return nil
+}
+
+func maskName(m *cdc.Mask) string {
+	if m == nil {
+		return ""
+	}
+	return m.String()
 }
 
 // newSkipped prepares a table that the filter leaves out.
