@@ -26,8 +26,9 @@ type Config struct {
 	FlushBytes int
 	// HoldBytes bounds the transactions held back while a tail is finished whose order differs on this server. Default 64 MiB.
 	HoldBytes int
-	// CatchUp is how long a start waits for a server that has not executed yet what the log holds, e.g. a replica that lags.
-	// Default 30 s.
+	// CatchUp is how long a start waits for a server that has not executed yet what the log holds, e.g. a replica that lags, before it
+	// gives up with [ErrSourceBehind]. With several servers it is also how long a relay whose server is down waits for that server, or
+	// for one of the others to catch up. Default 30 s.
 	CatchUp time.Duration
 	// Heartbeat is how often an idle relay repeats its watermark, so that silence means failure. Default 5 s.
 	Heartbeat time.Duration
@@ -42,6 +43,9 @@ type Config struct {
 
 // ErrSourceBehind says that the log holds commits that the server does not have: it lost them, or it is another server's copy.
 var ErrSourceBehind = errors.New("the log holds commits that this server does not have")
+
+// ErrForeignServer says that a server's history has nothing in common with the log's: it is of another topology, or of another flavor.
+var ErrForeignServer = errors.New("the server has another history than the log")
 
 // ErrConfigChanged says that the log ends in an unfinished flush that was written with another filter, choice of columns, key,
 // route or renderer.
@@ -116,16 +120,16 @@ const (
 // Run checks the source, takes over the log and relays until ctx ends; then it stops reading, appends and records what is in hand,
 // and returns nil. What may pass (server or log unreachable) is retried for ever with backoff once the relay has run; before that,
 // and for anything that does not pass, Run returns the error: wrong settings ([*CheckError]), [ErrPositionLost],
-// [ErrSourceBehind], [ErrConfigChanged], [*DecodeError], [*RowFilterError], [eventstore.ErrFenced], [eventstore.ErrLogMismatch], [*eventstore.RecordError].
+// [ErrSourceBehind], [ErrForeignServer], [ErrConfigChanged], [*DecodeError], [*RowFilterError], [eventstore.ErrFenced], [eventstore.ErrLogMismatch], [*eventstore.RecordError].
 //
 // Everything up to the last watermark is safe whatever Run returns, and running again goes on from there.
 func (r *Relay) Run(ctx context.Context) error {
 	if err := r.check(ctx); err != nil {
 		return r.stopped(ctx, err)
 	}
-	backoff := minBackoff
+	backoff, servers := minBackoff, newServers(r.cfg.Source)
 	for ran := false; ; {
-		s := &session{Config: r.cfg, rules: &r.rules, config: r.rules.configID(r.cfg.Source.ConfigID()), tables: newDefinitions(), logger: r.log}
+		s := &session{Config: r.cfg, rules: &r.rules, config: r.rules.configID(r.cfg.Source.ConfigID()), tables: newDefinitions(), logger: r.log, servers: servers}
 		err := s.run(ctx)
 		if err == nil || ctx.Err() != nil && !s.draining {
 			return nil
@@ -133,7 +137,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		if s.running {
 			ran, backoff = true, minBackoff
 		}
-		if !ran || ctx.Err() != nil || !isUnavailable(err) {
+		if !ran || ctx.Err() != nil || !isUnavailable(err) || errors.Is(err, ErrSourceBehind) {
 			return r.stopped(ctx, err)
 		}
 		r.log.Warn("relay interrupted, beginning again", "in", backoff, "err", err)

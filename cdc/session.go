@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/millrace-go/millrace/eventstore"
@@ -16,9 +15,10 @@ import (
 // docs/decisions/0002-relay-protocol.md.
 type session struct {
 	Config
-	rules  *rules
-	config string // id of everything that decides about records
-	logger *slog.Logger
+	rules   *rules
+	config  string // id of everything that decides about records
+	logger  *slog.Logger
+	servers *servers
 
 	writer   eventstore.Writer
 	last     eventstore.Watermark // the last one written or found
@@ -37,19 +37,15 @@ func (s *session) run(ctx context.Context) (err error) {
 	if err := s.firstWatermark(ctx); err != nil {
 		return err
 	}
-	tail, err := s.planTail(ctx)
+	stream, tail, err := s.open(ctx)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, stream.Close()) }()
 	start := s.writer.Start()
 	s.logger.Info("relay began", "csn", s.last.CSN, "position", s.last.Position.String(), "tail", len(start.Tail.Landed))
 	s.Hooks.began(BeginInfo{New: !start.Found, CSN: s.last.CSN, Position: s.last.Position, Tail: len(start.Tail.Landed)})
 
-	stream, err := s.Source.Open(ctx, s.last.Position) // 12
-	if err != nil {
-		return fmt.Errorf("open stream: %w", err)
-	}
-	defer func() { err = errors.Join(err, stream.Close()) }()
 	s.running = true
 	if start.Tail.Stamp != nil {
 		if err := s.finishTail(ctx, stream, tail); err != nil {
@@ -74,43 +70,6 @@ func (s *session) firstWatermark(ctx context.Context) error {
 		return fmt.Errorf("first watermark: %w", err)
 	}
 	return nil
-}
-
-// planTail checks that the server has executed what the log holds (11).
-func (s *session) planTail(ctx context.Context) (*tail, error) {
-	found := s.writer.Start().Tail
-	if found.Stamp != nil && found.Stamp.Config != s.config {
-		return nil, fmt.Errorf("%w (%s, now %s): run the relay once with the filters, columns, keys and routes it had, until it reports the tail as finished",
-			ErrConfigChanged, found.Stamp.Config, s.config)
-	}
-	deadline := time.Now().Add(s.CatchUp)
-	for {
-		executed, err := s.Source.Executed(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("executed set: %w", err)
-		}
-		covered, err := executed.Covers(s.last.Position.GTIDs)
-		if err != nil {
-			return nil, err
-		}
-		tail, missing, err := newTail(found, executed, s.HoldBytes)
-		if err != nil || covered && len(missing) == 0 {
-			return tail, err
-		}
-		if !covered {
-			missing = append(missing, s.last.Position.GTIDs)
-		}
-		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("%w: it has executed %q, the log also holds %q. Connect to a server that has them, or start a new log",
-				ErrSourceBehind, executed.GTIDs, strings.Join(missing, ","))
-		}
-		s.logger.Info("waiting for the server to execute what the log holds", "missing", strings.Join(missing, ","))
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(min(s.CatchUp/10+time.Millisecond, time.Second)):
-		}
-	}
 }
 
 // finishTail writes what the predecessor left out of its last flush, under its numbers (13).

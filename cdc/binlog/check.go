@@ -9,8 +9,12 @@ import (
 )
 
 // Check verifies the server's settings and the account's grants, and reports everything that is wrong in one [*cdc.CheckError].
-// What keeps it from asking, such as a wrong password, is an error of its own.
+// What keeps it from asking, such as a wrong password, is an error of its own. Of several servers one must be right, and all that answer
+// must be of one topology; what is wrong with the others is logged.
 func (s *Source) Check(ctx context.Context) error {
+	if s.topology != nil {
+		return s.topology.check(ctx)
+	}
 	c, err := connect(ctx, &s.cfg)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/millrace-go/millrace/cdc"
@@ -22,10 +23,14 @@ const (
 type Config struct {
 	// Addr is host:port.
 	Addr string
+	// Addrs are further servers with the same history, host:port each: replicas of Addr that write what they replicate to their own binlog
+	// (log_replica_updates). They are taken in this order when the one before is down, refuses, lags behind what the log holds, or has
+	// purged what comes next; see [cdc.Topology]. All take the same account.
+	Addrs []string
 	// User and Password are the account's. It needs REPLICATION SLAVE, REPLICATION CLIENT (MariaDB: BINLOG MONITOR), and SELECT on
 	// the captured tables; [Source.Check] says what is missing.
 	User, Password string
-	// TLS encrypts the connections; nil means plain text. A ServerName that is not set is taken from Addr.
+	// TLS encrypts the connections; nil means plain text. A ServerName that is not set is taken from the address.
 	TLS *tls.Config
 	// Flavor is [MySQL], [MariaDB], or empty: then the server is asked.
 	Flavor string
@@ -59,11 +64,15 @@ const (
 // withDefaults checks all fields and fills in the defaults.
 func (c Config) withDefaults() (Config, error) {
 	var errs []error
-	if host, _, err := net.SplitHostPort(c.Addr); err != nil {
+	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
 		errs = append(errs, fmt.Errorf("Addr %q: want host:port", c.Addr))
-	} else if c.TLS != nil && c.TLS.ServerName == "" && !c.TLS.InsecureSkipVerify {
-		c.TLS = c.TLS.Clone()
-		c.TLS.ServerName = host
+	}
+	for i, addr := range c.Addrs {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			errs = append(errs, fmt.Errorf("Addrs %q: want host:port", addr))
+		} else if addr == c.Addr || slices.Contains(c.Addrs[:i], addr) {
+			errs = append(errs, fmt.Errorf("Addrs %q: it is given twice", addr))
+		}
 	}
 	if c.User == "" {
 		errs = append(errs, errors.New("User: want the name of an account"))
@@ -102,3 +111,15 @@ func (c Config) withDefaults() (Config, error) {
 }
 
 func (c *Config) choice() choice { return choice{c.Columns, c.Keys} }
+
+// addresses are those of all servers.
+func (c Config) addresses() []string { return slices.Concat([]string{c.Addr}, c.Addrs) }
+
+// forServer is the configuration of the one server at Addr.
+func (c Config) forServer() Config {
+	if c.TLS != nil && c.TLS.ServerName == "" && !c.TLS.InsecureSkipVerify {
+		c.TLS = c.TLS.Clone()
+		c.TLS.ServerName, _, _ = net.SplitHostPort(c.Addr)
+	}
+	return c
+}

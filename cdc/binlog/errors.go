@@ -48,7 +48,7 @@ func transient(err error) bool {
 		return false
 	}
 	if isTLS(err) {
-		return false
+		return expired(err)
 	}
 	_, network := errors.AsType[net.Error](err)
 	return network || errors.Is(err, mysql.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
@@ -62,6 +62,12 @@ func isTLS(err error) bool {
 	_, alert := errors.AsType[tls.AlertError](err)
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
 	return verify || record || alert || authority
+}
+
+// expired tells of a certificate that is not valid now: it is renewed on the server, or a clock is set right.
+func expired(err error) bool {
+	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
+	return ok && invalid.Reason == x509.Expired
 }
 
 // serverError wraps err with what was tried, and with cdc.ErrUnavailable where it may pass.
@@ -96,7 +102,7 @@ func loginError(ctx context.Context, err error, cfg *Config) error {
 		return fmt.Errorf("%s: %w", what, cause)
 	}
 	if isTLS(err) {
-		return fmt.Errorf("%s: TLS: %w", what, err)
+		return serverError(what+": TLS", err)
 	}
 	if transient(err) {
 		return serverError(what, err)
@@ -119,8 +125,7 @@ func streamError(err error, cfg *Config, serverID uint32) error {
 		return lost(what, e)
 	case e.Code == codeFatalReading && (strings.Contains(text, "has more gtids") || strings.Contains(text, "not in the master's binlog") ||
 		strings.Contains(text, "missing the gtid requested")):
-		return fmt.Errorf("%s: the position has transactions that the server has not: it lost them, or it is another server. Fix: connect to "+
-			"the server that has them: %w", what, e)
+		return behind(what, e)
 	case e.Code == codeSpecificAccess || e.Code == codeAccessDenied:
 		return fmt.Errorf("%s: account %q may not read the binlog. Fix: GRANT REPLICATION SLAVE ON *.* TO it: %w", what, cfg.User, e)
 	}
@@ -137,9 +142,15 @@ func lostTexts(text string) bool {
 	return false
 }
 
+// behind wraps cdc.ErrSourceBehind with what to do.
+func behind(what string, err error) error {
+	return fmt.Errorf("%s: %w: the position has transactions that the server has not: it lags, it lost them, or it is another server. Fix: "+
+		"connect to the server that has them: %w", what, cdc.ErrSourceBehind, err)
+}
+
 // lost wraps cdc.ErrPositionLost with the ways on.
 func lost(what string, err error) error {
-	text := fmt.Errorf("%s: %w. The ways on: restore the purged binlog files on the server; follow a replica that still has them; or "+
+	text := fmt.Errorf("%s: %w. The ways on: restore the purged binlog files on the server; follow a replica that still has them (Config.Addrs); or "+
 		"start a new log from a snapshot (not there yet) or from a later position, knowing what is missing", what, cdc.ErrPositionLost)
 	if err == nil {
 		return text

@@ -102,20 +102,54 @@ func (c *conn) executed(ctx context.Context) (cdc.Position, error) {
 	}
 	p.File = row["file"]
 	p.Offset, _ = strconv.ParseUint(row["position"], 10, 64)
+	p.GTIDs, err = c.executedSet(ctx)
+	return p, err
+}
+
+// executedSet asks for the set. On MariaDB it is the binlog state, which says how far each server of a domain has come: a position
+// alone could not tell a number that a promoted server gave away anew from the one that was lost. A domain of which the binlog never had
+// anything is that of the replica's own position: the server was built from a copy that had it.
+func (c *conn) executedSet(ctx context.Context) (string, error) {
 	variable := "gtid_executed"
 	if c.flavor == MariaDB {
-		variable = "gtid_binlog_pos"
+		variable = "gtid_binlog_state"
 	}
 	text, err := c.value(ctx, "SELECT @@GLOBAL."+variable)
 	if err != nil {
-		return cdc.Position{}, err
+		return "", err
 	}
+	text = flat(text)
 	set, err := gtid.Parse(c.flavor, text)
 	if err != nil {
-		return cdc.Position{}, fmt.Errorf("%s of %s: %w", variable, c.cfg.Addr, err)
+		return "", fmt.Errorf("%s of %s: %w", variable, c.cfg.Addr, err)
 	}
-	p.GTIDs = set.String()
-	return p, nil
+	if c.flavor == MySQL {
+		return set.String(), nil
+	}
+	replicated, err := c.value(ctx, "SELECT @@GLOBAL.gtid_slave_pos")
+	if err != nil {
+		return "", err
+	}
+	for item := range strings.SplitSeq(replicated, ",") {
+		if domain, err := gtid.Parse(MariaDB, item); err == nil && !domain.IsEmpty() && set.Disjoint(domain) {
+			text = strings.TrimPrefix(text+","+domain.String(), ",")
+		}
+	}
+	return text, nil
+}
+
+// checkExecuted says cdc.ErrSourceBehind when the position has transactions that the server has not. MySQL and MariaDB accept a uuid or
+// a domain that they do not know without a word.
+func (c *conn) checkExecuted(ctx context.Context, from cdc.Position) error {
+	text, err := c.executedSet(ctx)
+	if err != nil {
+		return err
+	}
+	executed := cdc.Position{Flavor: c.flavor, GTIDs: text}
+	if covered, err := executed.Covers(from.GTIDs); err != nil || covered {
+		return err
+	}
+	return behind("open binlog stream at "+c.cfg.Addr, fmt.Errorf("it has executed %q, the position is %q", text, from.GTIDs))
 }
 
 // oldest says whether the server's first transaction is still in its binlog.

@@ -14,13 +14,12 @@ import (
 // rendererVersion changes with everything that changes the bytes of a row's images or keys.
 const rendererVersion = 1
 
-// Source is a [cdc.Source]: a MySQL or MariaDB server, followed by its binlog. It is safe for concurrent use and holds nothing
-// open; each call makes its own connection.
+// Source is a [cdc.Source]: a MySQL or MariaDB server, followed by its binlog, or several with one history (Config.Addrs). It is safe for
+// concurrent use and holds nothing open; each call makes its own connection.
 type Source struct {
-	cfg Config
+	cfg      Config
+	topology *topology // nil for one server
 }
-
-var _ cdc.Source = (*Source)(nil)
 
 // New returns a source. It does not connect; the error lists every wrong field.
 func New(cfg Config) (*Source, error) {
@@ -28,7 +27,7 @@ func New(cfg Config) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Source{cfg: cfg}, nil
+	return &Source{cfg: cfg.forServer(), topology: newTopology(cfg)}, nil
 }
 
 // ConfigID is a hash of the filter, the columns, the keys and the renderer's version.
@@ -55,11 +54,17 @@ func (s *Source) serverID() uint32 {
 // Oldest returns the position before the server's first transaction. Its error wraps [cdc.ErrPositionLost] when binlog files were
 // purged.
 func (s *Source) Oldest(ctx context.Context) (cdc.Position, error) {
+	if s.topology != nil {
+		return first(ctx, s.topology, func(one *Source) (cdc.Position, error) { return one.Oldest(ctx) })
+	}
 	return s.position(ctx, (*conn).oldest)
 }
 
 // Executed returns what the server has executed now.
 func (s *Source) Executed(ctx context.Context) (cdc.Position, error) {
+	if s.topology != nil {
+		return first(ctx, s.topology, func(one *Source) (cdc.Position, error) { return one.Executed(ctx) })
+	}
 	return s.position(ctx, (*conn).executed)
 }
 
@@ -72,9 +77,12 @@ func (s *Source) position(ctx context.Context, ask func(*conn, context.Context) 
 	return ask(c, ctx)
 }
 
-// Open starts a stream of everything after from. A position whose binlog was purged is [cdc.ErrPositionLost]; an unreachable
-// server [cdc.ErrUnavailable]. The context bounds the opening, not the stream.
+// Open starts a stream of everything after from. A position whose binlog was purged is [cdc.ErrPositionLost]; one that the server has
+// not reached, or lost, [cdc.ErrSourceBehind]; an unreachable server [cdc.ErrUnavailable]. The context bounds the opening, not the stream.
 func (s *Source) Open(ctx context.Context, from cdc.Position) (cdc.Stream, error) {
+	if s.topology != nil {
+		return first(ctx, s.topology, func(one *Source) (cdc.Stream, error) { return one.Open(ctx, from) })
+	}
 	st, err := s.open(ctx, from)
 	if err != nil {
 		return nil, err

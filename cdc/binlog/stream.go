@@ -124,6 +124,9 @@ func (s *Source) begin(ctx context.Context, c *conn, from cdc.Position) (*stream
 	if err != nil {
 		return nil, err
 	}
+	if err := c.checkExecuted(ctx, from); err != nil {
+		return nil, err
+	}
 	if err := c.checkPurged(ctx, gtids); err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// parseMariaDB adds domain-server-sequence. Two GTIDs of one domain: the higher sequence counts.
+// parseMariaDB adds domain-server-sequence. Several GTIDs of one domain are a binlog state.
 func (s *Set) parseMariaDB(item string) error {
 	parts := strings.Split(item, "-")
 	if len(parts) != 3 {
@@ -20,10 +20,29 @@ func (s *Set) parseMariaDB(item string) error {
 	if err1 != nil || err2 != nil || err3 != nil {
 		return errors.New("want domain-server-sequence, three integers")
 	}
-	if have, ok := s.domains[uint32(id)]; !ok || sequence > have.sequence {
-		s.domains[uint32(id)] = domain{uint32(server), sequence}
+	have, ok := s.domains[uint32(id)]
+	if ok && have.writers == nil {
+		have.writers = map[uint32]uint64{have.server: have.sequence}
+		s.domains[uint32(id)] = have
 	}
+	s.addDomain(uint32(id), domain{server: uint32(server), sequence: sequence})
 	return nil
+}
+
+// addDomain adds everything of a domain up to d.
+func (s *Set) addDomain(id uint32, d domain) {
+	have, ok := s.domains[id]
+	if !ok {
+		s.domains[id] = d
+		return
+	}
+	if have.writers != nil {
+		have.writers[d.server] = max(have.writers[d.server], d.sequence)
+	}
+	if d.sequence > have.sequence {
+		have.server, have.sequence = d.server, d.sequence
+	}
+	s.domains[id] = have
 }
 
 func (s *Set) appendMariaDB(dst []byte) []byte {

@@ -2,6 +2,7 @@ package gtid
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 )
@@ -23,6 +24,9 @@ type Set struct {
 type domain struct {
 	server   uint32
 	sequence uint64
+	// writers is nil in a position. In a set that was read from a binlog state, which names several servers of the domain, it has the
+	// last sequence number of each.
+	writers map[uint32]uint64
 }
 
 // New returns an empty set.
@@ -76,15 +80,14 @@ func (s *Set) Add(text string) error {
 		}
 	}
 	for id, d := range other.domains {
-		if d.sequence > s.domains[id].sequence {
-			s.domains[id] = d
-		}
+		s.addDomain(id, d)
 	}
 	return nil
 }
 
-// Contains tells whether every transaction of other is in s. A MariaDB domain is compared by its sequence number: servers of one
-// domain share one sequence.
+// Contains tells whether every transaction of other is in s. A MariaDB domain is compared by its sequence number, since the servers of
+// one domain share one sequence; but where s is a binlog state that names several servers, by the number of the server that other
+// ends with: a number that another server gave away anew, after a failover that lost it, does not count.
 func (s *Set) Contains(other *Set) bool {
 	for _, theirs := range other.sources {
 		mine := s.find(theirs.name)
@@ -95,7 +98,24 @@ func (s *Set) Contains(other *Set) bool {
 		}
 	}
 	for id, d := range other.domains {
-		if s.domains[id].sequence < d.sequence {
+		mine := s.domains[id]
+		if mine.writers != nil && mine.writers[d.server] < d.sequence || mine.sequence < d.sequence {
+			return false
+		}
+	}
+	return true
+}
+
+// Disjoint tells whether no server has written both to s and to other: the mark of two histories that have nothing to do with each other.
+// MariaDB's domains are all that can be compared there.
+func (s *Set) Disjoint(other *Set) bool {
+	for _, src := range other.sources {
+		if s.find(src.name) != nil {
+			return false
+		}
+	}
+	for id := range other.domains {
+		if _, shared := s.domains[id]; shared {
 			return false
 		}
 	}
@@ -112,12 +132,13 @@ func (s *Set) Clone() *Set {
 		c.sources = append(c.sources, source{src.name, append([]interval(nil), src.intervals...)})
 	}
 	for id, d := range s.domains {
+		d.writers = maps.Clone(d.writers)
 		c.domains[id] = d
 	}
 	return c
 }
 
-// String returns the set in the flavor's notation, sorted.
+// String returns the set in the flavor's notation, sorted. Of a binlog state it is the position: one GTID a domain.
 func (s *Set) String() string { return string(s.Append(nil)) }
 
 // Append appends the set's text to dst.
