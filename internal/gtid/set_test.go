@@ -101,3 +101,52 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestBinlogState: MariaDB's binlog state tells a number that was lost from the same number given away anew.
+func TestBinlogState(t *testing.T) {
+	s, err := Parse(MariaDB, "0-1-99,0-2-101,5-1-7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for in, want := range map[string]bool{"0-1-99": true, "0-1-100": false, "0-2-100": true, "0-2-101": true, "0-3-1": false, "5-9-3": true, "6-1-1": false} {
+		other, _ := Parse(MariaDB, in)
+		if got := s.Contains(other); got != want {
+			t.Errorf("contains %s: got %v, want %v", in, got, want)
+		}
+	}
+	if got := s.String(); got != "0-2-101,5-1-7" {
+		t.Errorf("the position is %s", got)
+	}
+	c := s.Clone()
+	if err := c.Add("0-1-102"); err != nil || c.String() != "0-1-102,5-1-7" {
+		t.Errorf("got %s, %v", c, err)
+	}
+	for in, want := range map[string]bool{"0-1-100": true, "0-1-102": true, "0-2-102": false} {
+		other, _ := Parse(MariaDB, in)
+		if got := c.Contains(other); got != want {
+			t.Errorf("with 0-1-102: contains %s: got %v, want %v", in, got, want)
+		}
+	}
+	lost, _ := Parse(MariaDB, "0-1-100")
+	if s.Contains(lost) {
+		t.Error("the clone shares its memory")
+	}
+}
+
+func TestDisjoint(t *testing.T) {
+	for _, tt := range []struct {
+		flavor, a, b string
+		want         bool
+	}{
+		{MySQL, uuidA + ":1-5", uuidB + ":1-5", true},
+		{MySQL, uuidA + ":1-5", uuidB + ":1-5," + uuidA + ":9", false},
+		{MariaDB, "0-1-5", "1-1-5", true},
+		{MariaDB, "0-1-5", "0-2-9", false},
+	} {
+		a, _ := Parse(tt.flavor, tt.a)
+		b, _ := Parse(tt.flavor, tt.b)
+		if a.Disjoint(b) != tt.want || b.Disjoint(a) != tt.want {
+			t.Errorf("%s and %s: want %v", tt.a, tt.b, tt.want)
+		}
+	}
+}
