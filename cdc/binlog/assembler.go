@@ -29,6 +29,8 @@ type assembler struct {
 	file   string
 	offset uint64 // of the next event in file
 	server string // uuid of a MySQL server, id of a MariaDB server
+	// lowerNames: the server keeps the names of tables in lower case, whatever statements say.
+	lowerNames bool
 
 	cache    tables
 	mapped   []mapping // the table maps of the statement at hand
@@ -37,8 +39,9 @@ type assembler struct {
 	inner    bool // the payload has events left
 	rows     rows // rows left of the event at hand
 
-	tx  transaction
-	buf buffer
+	tx     transaction
+	buf    buffer
+	schema []cdc.SchemaChange // for the next slice
 	// handed is how many changes of buf the last slice had.
 	handed int
 	slice  cdc.Slice
@@ -164,6 +167,7 @@ func (a *assembler) row() (full int, err error) {
 
 func (a *assembler) emit(n int, last bool) *cdc.Slice {
 	a.slice = cdc.Slice{ID: a.tx.gtid.id, First: !a.tx.emitted, Last: last, Changes: a.buf.export(n), Time: a.tx.time}
+	a.slice.Schema, a.schema = a.schema, nil
 	a.tx.emitted = true
 	a.handed = n
 	if last {

@@ -176,7 +176,7 @@ func FuzzClassify(f *testing.F) {
 	for _, text := range []string{"", "ALTER TABLE `a``b`.c DROP PARTITION p", "/*! CREATE */ TABLE x AS SELECT 1", "SET STATEMENT a=1 FOR INSERT", "TRUNCATE 'x", "# c\n-- d\nDROP TABLE \"t\\\"\""} {
 		f.Add(text)
 	}
-	f.Fuzz(func(_ *testing.T, text string) { classify(text) })
+	f.Fuzz(func(_ *testing.T, text string) { classify(text, 0) })
 }
 
 func FuzzPayload(f *testing.F) {

@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 )
@@ -8,22 +9,101 @@ import (
 // queryEvent is a statement in the binlog: a transaction's bounds, a schema change, or what should have been rows.
 type queryEvent struct {
 	schema string // the session's default schema
-	text   string
+	text   string // in the session's character set
+	// What the event says of the session that text was written in.
+	mode      sqlMode
+	collation uint64 // of text; 0 when the event does not say
+	// premature is set on MariaDB's START ALTER and ROLLBACK ALTER: their text is executed by a COMMIT ALTER, or never.
+	premature bool
 }
+
+// sqlMode are the bits of sql_mode on which the meaning of quotes depends.
+type sqlMode uint64
+
+const (
+	ansiQuotes         sqlMode = 1 << 2
+	noBackslashEscapes sqlMode = 1 << 20
+)
 
 func parseQuery(body []byte) (queryEvent, error) {
 	c := cursor{rest: body}
 	c.take(4 + 4) // thread, seconds
 	schema := c.uint(1)
 	c.take(2) // error code
-	c.take(c.uint(2))
+	status := cursor{rest: c.take(c.uint(2))}
 	q := queryEvent{schema: string(c.take(schema))}
 	c.take(1)
 	if c.bad {
 		return q, fmt.Errorf("query: %w", errShort)
 	}
+	q.parseStatus(&status)
 	q.text = string(c.rest)
 	return q, nil
+}
+
+// parseStatus reads the status variables up to one it does not know: servers write them in the order of their age.
+func (q *queryEvent) parseStatus(c *cursor) {
+	for len(c.rest) > 0 && !c.bad {
+		switch c.uint(1) {
+		case 0: // flags
+			c.take(4)
+		case 1:
+			q.mode = sqlMode(c.uint(8))
+		case 2: // catalog, with its NUL
+			c.take(c.uint(1) + 1)
+		case 3: // auto_increment's increment and offset
+			c.take(2 + 2)
+		case 4:
+			q.collation = c.uint(2)
+			c.take(2 + 2) // the connection's, the server's
+		case 5, 6: // time zone; catalog
+			c.take(c.uint(1))
+		case 7, 8, 18: // lc_time_names; collation of the schema; of utf8mb4
+			c.take(2)
+		case 9: // tables of a multi-table update
+			c.take(8)
+		case 10: // length in the server before
+			c.take(4)
+		case 11: // invoker: user and host
+			c.take(c.uint(1))
+			c.take(c.uint(1))
+		case 12: // schemas: names with NUL, or 254 for too many
+			for n := c.uint(1); n > 0 && n != 254 && !c.bad; n-- {
+				end := bytes.IndexByte(c.rest, 0)
+				c.take(uint64(end + 1)) // nothing when there is no NUL
+				c.bad = c.bad || end < 0
+			}
+		case 13, 128: // microseconds
+			c.take(3)
+		case 16, 19, 20: // explicit_defaults_for_timestamp; sql_require_primary_key; default_table_encryption
+			c.take(1)
+		case 17, 129: // MySQL's xid, MariaDB's
+			c.take(8)
+		case 130: // MariaDB: the phase of an ALTER
+			const start, commit, rollback = 1 << 1, 1 << 2, 1 << 3
+			phase := c.uint(1)
+			q.premature = phase&(start|rollback) != 0
+			if phase&(commit|rollback) != 0 {
+				c.take(8)
+			}
+		default:
+			return
+		}
+	}
+}
+
+// decode turns the text into UTF-8. Where that cannot be done it stays as it is.
+func (q *queryEvent) decode(charsets *charsets) {
+	if q.collation == 0 {
+		return
+	}
+	cs, err := charsets.of(q.collation)
+	if err != nil || cs.decode == nil {
+		return
+	}
+	if text, err := cs.decode([]byte(q.text)); err == nil {
+		q.text = string(text)
+	}
 }
 
 // queryKind is what a statement means for the transaction it stands in.
@@ -38,8 +118,8 @@ const (
 	queryRollbackTo
 	queryXA
 	queryDML    // changes rows by a statement
-	querySchema // changes no row, or none of a table that the filter takes
-	queryErases // removes rows of a table without row events
+	querySchema // changes no row, but for the tables it empties
+	queryErases // removes some rows of a table, or brings some in, without row events
 )
 
 // statement is a classified query. table is set for queryErases: the table it empties, with its schema where the text has it.
@@ -50,11 +130,11 @@ type statement struct {
 }
 
 // classify looks at the words of a statement, as far as needed.
-func classify(text string) statement {
-	w := words{rest: text}
+func classify(text string, mode sqlMode) statement {
+	w := newWords(text, mode)
 	verb := w.next()
 	s := statement{verb: strings.ToUpper(verb.text)}
-	if verb.quoted {
+	if verb.quote != 0 {
 		return s
 	}
 	switch s.verb {
@@ -70,7 +150,7 @@ func classify(text string) statement {
 		}
 	case "ROLLBACK":
 		s.kind = queryRollback
-		for word := w.next(); word.text != ""; word = w.next() {
+		for word := w.next(); !word.end; word = w.next() {
 			if word.is("TO") {
 				s.kind = queryRollbackTo
 			} else if word.is("ALTER") {
@@ -83,19 +163,12 @@ func classify(text string) statement {
 		s.kind = queryXA
 	case "INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "WITH", "SELECT", "CALL", "DO", "VALUES", "TABLE", "HANDLER", "EXECUTE", "IMPORT":
 		s.kind = queryDML
-	case "TRUNCATE":
-		s.kind = queryErases
-		name := w.next()
-		if name.is("TABLE") {
-			name = w.next()
-		}
-		s.schema, s.table = w.qualified(name)
 	case "SET": // SET STATEMENT variable = value FOR statement
 		s.kind = querySchema
 		if w.peek().is("STATEMENT") {
-			for word := w.next(); word.text != ""; word = w.next() {
+			for word := w.next(); !word.end; word = w.next() {
 				if word.is("FOR") {
-					return classify(w.ahead.text + " " + w.rest)
+					return classify(w.left(), mode)
 				}
 			}
 		}
@@ -103,7 +176,7 @@ func classify(text string) statement {
 		return classifyAlter(s, &w)
 	case "CREATE":
 		return classifyCreate(s, &w)
-	case "DROP", "RENAME", "GRANT", "REVOKE", "FLUSH", "ANALYZE", "OPTIMIZE", "REPAIR", "CHECK", "CHECKSUM", "INSTALL", "UNINSTALL",
+	case "DROP", "RENAME", "TRUNCATE", "GRANT", "REVOKE", "FLUSH", "ANALYZE", "OPTIMIZE", "REPAIR", "CHECK", "CHECKSUM", "INSTALL", "UNINSTALL",
 		"RESET", "COMMENT", "LOCK", "UNLOCK", "": // "" is MariaDB's dummy event: only a comment
 		s.kind = querySchema
 	}
@@ -126,9 +199,9 @@ func classifyAlter(s statement, w *words) statement {
 		name = w.next()
 	}
 	s.schema, s.table = w.qualified(name)
-	for previous, word := w.ahead, w.next(); word.text != ""; previous, word = word, w.next() {
+	for previous, word := w.ahead, w.next(); !word.end; previous, word = word, w.next() {
 		switch {
-		case word.is("PARTITION") && (previous.is("TRUNCATE") || previous.is("DROP") || previous.is("EXCHANGE") || previous.is("CONVERT")),
+		case word.is("PARTITION") && (previous.is("TRUNCATE") || previous.is("DROP") || previous.is("EXCHANGE") || previous.is("CONVERT") || previous.is("TO")),
 			word.is("TABLESPACE") && (previous.is("DISCARD") || previous.is("IMPORT")):
 			s.kind = queryErases
 		}
@@ -146,7 +219,7 @@ func classifyCreate(s statement, w *words) statement {
 	if !word.is("TABLE") {
 		return s
 	}
-	for word = w.next(); word.text != ""; word = w.next() {
+	for word = w.next(); !word.end; word = w.next() {
 		if word.is("SELECT") || word.is("VALUES") && w.ahead.is("ROW") {
 			s.kind = queryDML
 		}
@@ -156,18 +229,29 @@ func classifyCreate(s statement, w *words) statement {
 
 // words reads a statement word by word. Comments are passed over, but for what stands in /*! … */, which the server executes.
 type words struct {
-	rest  string
-	ahead word // the one after the last, when it has been read
-	read  bool
+	text, rest string
+	mode       sqlMode
+	ahead      word // the one after the last, when it has been read
+	read       bool
 }
 
-// word is a bare word or number, a quoted name, or one other character.
+func newWords(text string, mode sqlMode) words { return words{text: text, rest: text, mode: mode} }
+
+// word is a bare word or number, a quoted name or string, or one other character.
 type word struct {
-	text   string
-	quoted bool
+	text  string
+	quote byte // 0 for a bare word
+	from  int  // where it begins
+	end   bool // there is none
 }
 
-func (w word) is(keyword string) bool { return !w.quoted && strings.EqualFold(w.text, keyword) }
+func (w word) is(keyword string) bool { return w.quote == 0 && strings.EqualFold(w.text, keyword) }
+
+// isName tells whether the word can be a name.
+func (w word) isName() bool { return w.quote != 0 && w.text != "" || w.text != "" && isWord(w.text[0]) }
+
+// left is what next would go on with.
+func (w *words) left() string { return w.text[w.peek().from:] }
 
 // qualified reads the rest of a table's name that begins with first.
 func (w *words) qualified(first word) (schema, table string) {
@@ -194,6 +278,14 @@ func (w *words) next() word {
 
 // scan reads the next word; its text is empty at the end.
 func (w *words) scan() word {
+	word := w.find()
+	if word.quote == 0 {
+		word.from = len(w.text) - len(w.rest) - len(word.text)
+	}
+	return word
+}
+
+func (w *words) find() word {
 	for w.rest != "" {
 		switch c := w.rest[0]; {
 		case c <= ' ' || c == ';':
@@ -221,7 +313,7 @@ func (w *words) scan() word {
 			return word{text: string(rune(c))}
 		}
 	}
-	return word{}
+	return word{end: true}
 }
 
 func isWord(c byte) bool {
@@ -231,10 +323,12 @@ func isWord(c byte) bool {
 // quoted reads a quoted name or string; the quote stands in it doubled, or in a string behind a backslash.
 func (w *words) quoted(quote byte) word {
 	var text strings.Builder
+	found := word{quote: quote, from: len(w.text) - len(w.rest)}
+	escapes := quote != '`' && w.mode&noBackslashEscapes == 0 && (quote != '"' || w.mode&ansiQuotes == 0)
 	i := 1
 	for ; i < len(w.rest); i++ {
 		switch c := w.rest[i]; {
-		case c == '\\' && quote != '`' && i+1 < len(w.rest):
+		case c == '\\' && escapes && i+1 < len(w.rest):
 			i++
 			text.WriteByte(w.rest[i])
 		case c != quote:
@@ -244,9 +338,10 @@ func (w *words) quoted(quote byte) word {
 			text.WriteByte(c)
 		default:
 			w.rest = w.rest[i+1:]
-			return word{text: text.String(), quoted: true}
+			found.text = text.String()
+			return found
 		}
 	}
-	w.rest = ""
-	return word{text: text.String(), quoted: true}
+	w.rest, found.text = "", text.String()
+	return found
 }

@@ -129,6 +129,16 @@ func describe(out *strings.Builder, s *cdc.Slice) {
 		fmt.Fprintf(out, " last at %s:%d of %s", s.File, s.Offset, s.Server)
 	}
 	fmt.Fprintf(out, " %s\n", s.Time.Format("2006-01-02T15:04:05.999999Z"))
+	for _, c := range s.Schema {
+		fmt.Fprintf(out, "  %d %s %s.%s", c.Row, c.Op, c.Schema, c.Table)
+		if c.ToTable != "" {
+			fmt.Fprintf(out, " to %s.%s", c.ToSchema, c.ToTable)
+		}
+		if c.Empties {
+			out.WriteString(" empties")
+		}
+		fmt.Fprintf(out, " by %s\n", c.Statement)
+	}
 	for _, c := range s.Changes {
 		fmt.Fprintf(out, "  %d %c %s %s", c.Row, c.Op, c.Table, c.Key)
 		if c.OldKey != nil {

@@ -21,7 +21,8 @@ func (a *assembler) query(e event) error {
 	if !a.tx.open {
 		return a.fail(errors.New("a statement outside a transaction"))
 	}
-	s := classify(q.text)
+	q.decode(a.charsets)
+	s := classify(q.text, q.mode)
 	switch s.kind {
 	case queryBegin:
 		if a.tx.began {
@@ -49,10 +50,14 @@ func (a *assembler) query(e event) error {
 			s.schema = q.schema
 		}
 		if a.filter.Match(s.schema, s.table) {
-			return a.failTable(&table{schema: s.schema, name: s.table}, fmt.Errorf("%s TABLE removes rows without row events, which is not "+
-				"supported yet. Fix: DELETE the rows, or exclude the table", s.verb))
+			return a.failTable(&table{schema: s.schema, name: s.table}, errors.New("an ALTER TABLE that moves partitions or tablespaces "+
+				"changes rows without row events, which is not supported yet. Fix: DELETE the rows, or exclude the table"))
 		}
+		fallthrough
 	case querySchema:
+		if err := a.define(q); err != nil {
+			return a.fail(err)
+		}
 	case queryDML:
 		return a.fail(fmt.Errorf("%s as a statement instead of rows. Fix: SET GLOBAL binlog_format = 'ROW' (sessions keep their own "+
 			"setting), and start behind the statement", s.verb))
