@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -198,6 +199,28 @@ func (a *assembler) define(q queryEvent) error {
 		a.schema = append(a.schema, changes...)
 	}
 	return nil
+}
+
+// captured returns the table of a statement that the filter takes, or nil. schema is the one of names that have none.
+func (a *assembler) captured(schema string, s statement) *table {
+	for _, t := range []*table{{schema: s.schema, name: s.table}, {schema: s.otherSchema, name: s.otherTable}} {
+		if t.schema == "" {
+			t.schema = schema
+		}
+		if a.lowerNames {
+			t.schema, t.name = strings.ToLower(t.schema), strings.ToLower(t.name)
+		}
+		if t.name != "" && a.filter.Match(t.schema, t.name) {
+			return t
+		}
+	}
+	return nil
+}
+
+// lowerNames tells whether the server keeps the names of tables in lower case.
+func (c *conn) lowerNames(ctx context.Context) (bool, error) {
+	mode, err := c.value(ctx, "SELECT @@GLOBAL.lower_case_table_names")
+	return mode == "1", err
 }
 
 // maxStatement bounds a statement's text in the log.

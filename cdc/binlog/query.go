@@ -127,6 +127,8 @@ type statement struct {
 	kind          queryKind
 	verb          string // the first word, upper case
 	schema, table string
+	// of ALTER TABLE … EXCHANGE or CONVERT PARTITION: the table that rows come from or go to
+	otherSchema, otherTable string
 }
 
 // classify looks at the words of a statement, as far as needed.
@@ -204,6 +206,8 @@ func classifyAlter(s statement, w *words) statement {
 		case word.is("PARTITION") && (previous.is("TRUNCATE") || previous.is("DROP") || previous.is("EXCHANGE") || previous.is("CONVERT") || previous.is("TO")),
 			word.is("TABLESPACE") && (previous.is("DISCARD") || previous.is("IMPORT")):
 			s.kind = queryErases
+		case word.is("TABLE") && (previous.is("WITH") || previous.is("CONVERT") || previous.is("TO")): // the other one of EXCHANGE, CONVERT
+			s.otherSchema, s.otherTable = w.qualified(w.next())
 		}
 	}
 	return s

@@ -46,11 +46,8 @@ func (a *assembler) query(e event) error {
 	case queryXA:
 		return a.fail(errXA)
 	case queryErases:
-		if s.schema == "" {
-			s.schema = q.schema
-		}
-		if a.filter.Match(s.schema, s.table) {
-			return a.failTable(&table{schema: s.schema, name: s.table}, errors.New("an ALTER TABLE that moves partitions or tablespaces "+
+		if t := a.captured(q.schema, s); t != nil {
+			return a.failTable(t, errors.New("an ALTER TABLE that moves partitions or tablespaces "+
 				"changes rows without row events, which is not supported yet. Fix: DELETE the rows, or exclude the table"))
 		}
 		fallthrough

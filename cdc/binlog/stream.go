@@ -140,6 +140,9 @@ func (s *Source) begin(ctx context.Context, c *conn, from cdc.Position) (*stream
 	}
 	st := &stream{conn: c, serverID: s.serverID(), inbox: newInbox(), asm: &assembler{
 		flavor: c.flavor, filter: s.cfg.Filter, choice: s.cfg.choice(), charsets: newCharsets(names), maxSlice: s.cfg.MaxSliceBytes, server: server}}
+	if st.asm.lowerNames, err = c.lowerNames(ctx); err != nil {
+		return nil, err
+	}
 	if err := c.dump(ctx, gtids, st.serverID); err != nil {
 		return nil, err
 	}
