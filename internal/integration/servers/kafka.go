@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,7 +102,8 @@ func (k kafka) command(s *Server, _ bool) (*exec.Cmd, error) {
 	if err := k.write(s); err != nil {
 		return nil, err
 	}
-	return exec.Command(s.prog.server, "-Xms256m", "-Xmx512m", "-XX:+UseG1GC", "-cp", k.jars(s), "kafka.Kafka", k.settings(s)), nil
+	heap := cmp.Or(s.opts.Heap, "512m")
+	return exec.Command(s.prog.server, "-Xms256m", "-Xmx"+heap, "-XX:+UseG1GC", "-cp", k.jars(s), "kafka.Kafka", k.settings(s)), nil
 }
 
 func (kafka) setup(context.Context, *Server) error { return nil }

@@ -22,6 +22,8 @@ type Options struct {
 	// Args are appended to the server's own: command line arguments for MariaDB, MySQL and MongoDB, lines `key=value` of
 	// server.properties for Kafka, and lines `key: value` of elasticsearch.yml for Elasticsearch. Where one is given twice, the last holds.
 	Args []string
+	// Heap is the largest heap of Kafka's Java machine, e.g. "2g"; empty means "512m". The other servers have no such thing.
+	Heap string
 	// Ready is the longest time to wait until the server answers; 0 means five minutes. A server that ends is not waited for.
 	Ready time.Duration
 	// Logf hears about installations and other slow steps; nil means silence.

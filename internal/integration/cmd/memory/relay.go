@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/millrace-go/millrace/cdc"
+	"github.com/millrace-go/millrace/cdc/binlog"
+	"github.com/millrace-go/millrace/eventstore/kafkalog"
+	"github.com/millrace-go/millrace/internal/integration/servers"
+)
+
+// job is what one relay has to carry.
+type job struct {
+	DB, Kafka, Pipeline string
+	Records             int // how many it must write
+	MessageBytes        int // kafkalog's MaxMessageBytes
+}
+
+// used is what a relay took.
+type used struct {
+	Peak    uint64 // resident, bytes
+	Heap    uint64 // of Go's objects, garbage included, bytes
+	Seconds float64
+}
+
+// spawn runs the relay in a process of its own, so that its memory is its own.
+func (j job) spawn(ctx context.Context) (used, error) {
+	var u used
+	self, err := os.Executable()
+	if err != nil {
+		return u, err
+	}
+	cmd := exec.CommandContext(ctx, self, "-relay", j.describe())
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return u, fmt.Errorf("relay: %w", err)
+	}
+	return u, json.Unmarshal(out, &u)
+}
+
+// runRelay carries a database's whole binlog into the log, until a watermark covers it, and prints what that took.
+func runRelay(ctx context.Context, description string) error {
+	var j job
+	if err := json.Unmarshal([]byte(description), &j); err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	source, err := binlog.New(binlog.Config{Addr: j.DB, User: servers.CDCUser, Password: servers.CDCPassword, Logger: logger,
+		Filter: cdc.Filter{Include: []string{"memory.*"}}})
+	if err != nil {
+		return err
+	}
+	log, err := kafkalog.New(kafkalog.Config{Brokers: []string{j.Kafka}, Pipeline: j.Pipeline, MaxMessageBytes: j.MessageBytes, Logger: logger})
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	ctx, done := context.WithCancel(ctx)
+	defer done()
+	seen := 0
+	relay, err := cdc.NewRelay(cdc.Config{Source: source, Log: log, Logger: logger, Hooks: cdc.Hooks{Flushed: func(i cdc.FlushInfo) {
+		if seen += i.Records; seen >= j.Records && i.Recorded {
+			done()
+		}
+	}, Retrying: func(cdc.RetryInfo) { done() }}})
+	if err != nil {
+		return err
+	}
+	var u used
+	var watching sync.WaitGroup
+	watching.Go(func() { u.Heap = heapPeak(ctx) })
+	began := time.Now()
+	if err := relay.Run(ctx); err != nil {
+		return err
+	}
+	u.Seconds = time.Since(began).Seconds()
+	done()
+	watching.Wait()
+	if seen != j.Records {
+		return fmt.Errorf("the relay stopped after %d records, want %d", seen, j.Records)
+	}
+	if u.Peak, err = peak(); err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(u)
+}
+
+// heapPeak returns the most memory that objects on the heap took until ctx ended.
+func heapPeak(ctx context.Context) (highest uint64) {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	for {
+		metrics.Read(sample)
+		highest = max(highest, sample[0].Value.Uint64())
+		select {
+		case <-ctx.Done():
+			return highest
+		case <-tick.C:
+		}
+	}
+}
+
+// peak reads the process's peak resident memory.
+func peak() (uint64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.SplitSeq(string(status), "\n") {
+		if text, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kb, err := strconv.ParseUint(strings.TrimSpace(strings.TrimSuffix(text, "kB")), 10, 64)
+			return kb << 10, err
+		}
+	}
+	return 0, errors.New("no VmHWM in /proc/self/status")
+}
