@@ -84,7 +84,7 @@ func (w *writer) drop() {
 		p.building.raw = nil
 		for _, e := range p.batches {
 			w.flush.give(e.bytes)
-			e.bytes = nil
+			e.bytes, e.rest = nil, nil
 		}
 	}
 	w.flush.touched = w.flush.touched[:0]
@@ -211,7 +211,8 @@ func (w *writer) encode(f *eventstore.Flush) error {
 			}
 		}
 		size := recordOverhead + len(r.Key) + len(r.Value)
-		if b := &p.building; b.count > 0 && (len(b.raw) >= batchBytes || headerBytes+len(b.raw)+size > w.log.cfg.MaxMessageBytes) {
+		huge := len(r.Value) >= hugeValue
+		if b := &p.building; b.count > 0 && (huge || b.huge != nil || len(b.raw) >= batchBytes || headerBytes+len(b.raw)+size > w.log.cfg.MaxMessageBytes) {
 			if err := w.seal(p, w.log.codec); err != nil {
 				return err
 			}
@@ -244,8 +245,12 @@ func (w *writer) seal(p *partition, codec compress.Codec) error {
 	for _, before := range p.batches[:p.used-1] {
 		sequence = nextSequence(sequence, before.count)
 	}
-	e.count, e.base = p.building.count, -1
-	e.bytes, err = p.building.seal(e.bytes, codec, w.producer, sequence)
+	e.count, e.base, e.rest = p.building.count, -1, nil
+	if p.building.huge != nil {
+		e.bytes, e.rest, err = p.building.sealHuge(e.bytes, codec, w.producer, sequence)
+	} else {
+		e.bytes, err = p.building.seal(e.bytes, codec, w.producer, sequence)
+	}
 	p.building.reset()
 	return err
 }

@@ -52,7 +52,9 @@ var (
 
 // builder encodes the records of one batch. It is reused from batch to batch.
 type builder struct {
-	raw       []byte // the records, uncompressed
+	raw       []byte // the records, uncompressed, but for a huge value
+	huge      []byte // the value of the only record, which belongs to the caller and stands before raw[hugeAt]; nil when it is not huge
+	hugeAt    int
 	count     int
 	firstTime int64
 	maxTime   int64
@@ -62,10 +64,10 @@ type builder struct {
 }
 
 func (b *builder) reset() {
-	b.raw, b.count, b.firstTime, b.maxTime = b.raw[:0], 0, 0, 0
+	b.raw, b.huge, b.count, b.firstTime, b.maxTime = b.raw[:0], nil, 0, 0, 0
 }
 
-// add encodes a record, with the stamp if it is not nil.
+// add encodes a record, with the stamp if it is not nil. A huge value is not copied: its record is the batch's only one.
 func (b *builder) add(r *eventstore.Record, stamp []byte) {
 	at := timestamp(r.Time)
 	if b.count == 0 {
@@ -90,7 +92,12 @@ func (b *builder) add(r *eventstore.Record, stamp []byte) {
 	raw = binary.AppendVarint(raw, delta)
 	raw = binary.AppendVarint(raw, offset)
 	raw = appendBytes(raw, r.Key)
-	raw = appendBytes(raw, r.Value)
+	if len(r.Value) < hugeValue {
+		raw = appendBytes(raw, r.Value)
+	} else {
+		raw = binary.AppendVarint(raw, int64(len(r.Value)))
+		b.huge, b.hugeAt = r.Value, len(raw)
+	}
 	raw = binary.AppendVarint(raw, headers)
 	raw = appendHeader(raw, csnHeader, b.csnText)
 	raw = appendHeader(raw, indexHeader, b.indexText)
@@ -129,9 +136,16 @@ func (b *builder) seal(dst []byte, codec compress.Codec, p producerID, sequence 
 	if attributes == 0 || len(dst) >= headerBytes+len(b.raw) {
 		attributes, dst = 0, append(dst[:headerBytes], b.raw...)
 	}
+	b.putHeader(dst, len(dst), attributes, p, sequence)
+	binary.BigEndian.PutUint32(dst[atCRC:], crc32.Checksum(dst[atAttributes:], castagnoli))
+	return dst, nil
+}
+
+// putHeader writes the header of a batch of size bytes, but for the CRC.
+func (b *builder) putHeader(dst []byte, size int, attributes int16, p producerID, sequence int32) {
 	be := binary.BigEndian
 	be.PutUint64(dst, 0) // base offset: the broker's
-	be.PutUint32(dst[atLength:], uint32(len(dst)-prefixBytes))
+	be.PutUint32(dst[atLength:], uint32(size-prefixBytes))
 	be.PutUint32(dst[prefixBytes:], ^uint32(0)) // partition leader epoch: the broker's
 	dst[atMagic] = 2
 	be.PutUint16(dst[atAttributes:], uint16(attributes))
@@ -142,8 +156,6 @@ func (b *builder) seal(dst []byte, codec compress.Codec, p producerID, sequence 
 	be.PutUint16(dst[atEpoch:], uint16(p.epoch))
 	be.PutUint32(dst[atSequence:], uint32(sequence))
 	be.PutUint32(dst[atCount:], uint32(b.count))
-	be.PutUint32(dst[atCRC:], crc32.Checksum(dst[atAttributes:], castagnoli))
-	return dst, nil
 }
 
 // batch is a decoded batch header and its records, uncompressed.

@@ -34,6 +34,7 @@ type csnEnd struct {
 // encoded is a batch ready to send.
 type encoded struct {
 	bytes []byte
+	rest  [][]byte // of a batch with a huge value: the parts behind bytes, one of which is the flush's memory
 	count int
 	base  int64 // once it is acknowledged
 	lent  bool  // a connection that never answered may still be reading bytes

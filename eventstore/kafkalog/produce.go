@@ -13,6 +13,8 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/produce"
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
+
+	"github.com/millrace-go/millrace/eventstore"
 )
 
 const acksAll = -1
@@ -81,13 +83,14 @@ var errNoAnswer = errors.New("gave up, outcome unknown")
 
 // send makes one attempt.
 func (w *writer) send(ctx context.Context, p *partition, e *encoded) (base int64, err error) {
-	res, err := send[*produce.Response](ctx, w.log.client, &rawproduce.Request{
-		Acks:    acksAll,
-		Timeout: int32(requestTimeout.Milliseconds() / 2),
-		Topics: []rawproduce.RequestTopic{{Topic: p.kafka.Topic, Partitions: []rawproduce.RequestPartition{
-			{Partition: p.kafka.Number, RecordSet: recordSet(e.bytes)},
-		}}},
-	})
+	var req protocol.Message
+	if e.rest != nil {
+		req = w.newHugeRequest(p.kafka, e)
+	} else {
+		plain := w.produceRequest(p.kafka, recordSet(e.bytes))
+		req = &plain
+	}
+	res, err := send[*produce.Response](ctx, w.log.client, req)
 	if err != nil {
 		e.lent = true
 		return 0, err
@@ -103,6 +106,16 @@ func (w *writer) send(ctx context.Context, p *partition, e *encoded) (base int64
 		return 0, code
 	}
 	return r.BaseOffset, nil
+}
+
+func (w *writer) produceRequest(at eventstore.Partition, set protocol.RawRecordSet) rawproduce.Request {
+	return rawproduce.Request{
+		Acks:    acksAll,
+		Timeout: int32(requestTimeout.Milliseconds() / 2),
+		Topics: []rawproduce.RequestTopic{{Topic: at.Topic, Partitions: []rawproduce.RequestPartition{
+			{Partition: at.Number, RecordSet: set},
+		}}},
+	}
 }
 
 // recordSet is a batch as RawProduce takes it: its size in front.
