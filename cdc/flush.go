@@ -148,8 +148,8 @@ func (f *flush) tombstone(topic string, key []byte, place eventstore.Place, at t
 	f.Records = append(f.Records, rec)
 }
 
-// envelopeBytes is about what an envelope has besides images and names.
-const envelopeBytes = 256
+// envelopeBytes is more than an envelope has besides images and names: a huge value that outgrew its room would be copied.
+const envelopeBytes = 1024
 
 func (f *flush) copy(b []byte) []byte { return f.arena.keep(append(f.arena.room(len(b)), b...)) }
 

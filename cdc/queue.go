@@ -16,11 +16,12 @@ type queue struct {
 	limit     int
 	connector string
 
-	mu      sync.Mutex
-	filling *flush
-	spare   *flush // nil while it is on its way
-	next    eventstore.CSN
-	csn     eventstore.CSN // of the transaction being added
+	mu        sync.Mutex
+	filling   *flush
+	spare     *flush // nil while it is on its way
+	next      eventstore.CSN
+	csn       eventstore.CSN // of the transaction being added
+	lastSlice int            // bytes of the slice added last; the reader's own
 	// executed is every transaction with csn <= the last complete one in filling, prepared the XA transactions open behind it.
 	executed *gtid.Set
 	prepared []eventstore.Prepare
@@ -77,7 +78,9 @@ func (q *queue) tryAdd(slice *Slice) (done bool, err error) {
 	if slice.First || q.filling.empty() {
 		q.filling.Stamp.Add(q.csn, slice.ID)
 	}
+	before := q.filling.bytes
 	q.filling.add(slice, q.csn, q.connector, nil)
+	q.lastSlice = q.filling.bytes - before
 	if slice.Last {
 		if err := q.executed.Add(slice.ID); err != nil {
 			return false, fmt.Errorf("position after %s: %w", slice.ID, err)
@@ -88,6 +91,26 @@ func (q *queue) tryAdd(slice *Slice) (done bool, err error) {
 	}
 	signal(q.added)
 	return true, nil
+}
+
+// hugeFlushes is how many flushes a slice must be larger than to be huge. A slice is bounded like a flush, but for a single row.
+const hugeFlushes = 2
+
+// drained waits until everything added has been appended.
+func (q *queue) drained(ctx context.Context) error {
+	for {
+		q.mu.Lock()
+		drained := q.filling.empty() && q.spare != nil
+		q.mu.Unlock()
+		if drained {
+			return nil
+		}
+		select {
+		case <-q.freed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // fail ends the queue: take returns err once everything added before is taken.
@@ -120,4 +143,5 @@ func (q *queue) release(f *flush) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.spare = f
+	signal(q.freed)
 }

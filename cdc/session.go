@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/internal/gtid"
+	"github.com/millrace-go/millrace/internal/reclaim"
 )
 
 // session is one life of a relay: from taking over the log to the first error. Numbers in comments are the steps of
@@ -211,6 +212,16 @@ func read(ctx context.Context, stream Stream, t *tail, q *queue) error {
 		}
 		if err := q.add(ctx, slice); err != nil {
 			return err
+		}
+		if q.lastSlice > hugeFlushes*q.limit { // of two such rows only one is in memory
+			if r, ok := stream.(Releaser); ok {
+				r.Release()
+			}
+			reclaim.Dropped(q.lastSlice)
+			if err := q.drained(ctx); err != nil {
+				return err
+			}
+			reclaim.Dropped(q.lastSlice)
 		}
 	}
 }

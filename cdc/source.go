@@ -48,6 +48,12 @@ type Stream interface {
 	Close() error
 }
 
+// Releaser is what a [Stream] may be, too, that holds much memory for a slice with a huge row.
+type Releaser interface {
+	// Release lets go of the last slice before the next call of Next: the slice is not valid any more.
+	Release()
+}
+
 // Slice is a run of the changes of one transaction. First and Last are both set on a transaction that is one slice. Slices of
 // two transactions never mix.
 type Slice struct {
