@@ -17,6 +17,8 @@ type Hooks struct {
 	Flushed  func(FlushInfo)
 	// Retrying is called before the relay begins again after an error that may pass.
 	Retrying func(RetryInfo)
+	// Horizon is called each WatchPeriod with how long the server keeps what the relay needs next.
+	Horizon func(Horizon)
 }
 
 // BeginInfo says where a relay takes over.
@@ -78,5 +80,11 @@ func (h Hooks) flushed(i FlushInfo) {
 func (h Hooks) retrying(i RetryInfo) {
 	if h.Retrying != nil {
 		h.Retrying(i)
+	}
+}
+
+func (h Hooks) horizon(i Horizon) {
+	if h.Horizon != nil {
+		h.Horizon(i)
 	}
 }

@@ -32,6 +32,11 @@ type Config struct {
 	CatchUp time.Duration
 	// Heartbeat is how often an idle relay repeats its watermark, so that silence means failure. Default 5 s.
 	Heartbeat time.Duration
+	// WatchPeriod is how often the relay asks how long the server keeps what it needs next ([HorizonSource]), and whether the server
+	// goes on when the others of its [Topology] do: one that does not, for a whole period, is left. Default 1 min.
+	WatchPeriod time.Duration
+	// PurgeWarning is the [Horizon] below which the relay logs a warning. Default a quarter of the time that the server keeps its files.
+	PurgeWarning time.Duration
 	// DrainTimeout bounds what Run does after its context has ended: the flush in hand is still appended and recorded. Default 10 s.
 	DrainTimeout time.Duration
 
@@ -90,6 +95,8 @@ func NewRelay(cfg Config) (*Relay, error) {
 		{"CatchUp", &cfg.CatchUp, 30 * time.Second},
 		{"Heartbeat", &cfg.Heartbeat, 5 * time.Second},
 		{"DrainTimeout", &cfg.DrainTimeout, 10 * time.Second},
+		{"WatchPeriod", &cfg.WatchPeriod, time.Minute},
+		{"PurgeWarning", &cfg.PurgeWarning, 0},
 	} {
 		if *span.value < 0 {
 			problems = append(problems, fmt.Errorf("%s is %v, want a duration, or 0 for the default", span.name, *span.value))

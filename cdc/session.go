@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace-go/millrace/eventstore"
@@ -24,8 +25,9 @@ type session struct {
 	writer   eventstore.Writer
 	last     eventstore.Watermark // the last one written or found
 	tables   *definitions
-	running  bool // has read from the stream: an error that may pass is worth a new session
-	draining bool // the context has ended and what is in hand is being written
+	reached  atomic.Pointer[Position] // the position of last, for the watch
+	running  bool                     // has read from the stream: an error that may pass is worth a new session
+	draining bool                     // the context has ended and what is in hand is being written
 }
 
 // run returns nil only after a clean drain.
@@ -163,6 +165,16 @@ func (s *session) relay(ctx context.Context, stream Stream, t *tail) error {
 	defer abandon()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(s.DrainTimeout, abandon) })()
 
+	at := s.last.Position
+	s.reached.Store(&at)
+	watched := make(chan error, 1)
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		watched <- s.watch(reading)
+	}()
+	defer func() { stop(); <-watching }()
+
 	idle := time.NewTimer(s.Heartbeat)
 	defer idle.Stop()
 	for {
@@ -188,6 +200,11 @@ func (s *session) relay(ctx context.Context, stream Stream, t *tail) error {
 		case <-q.added:
 		case <-ctx.Done():
 			<-finished // the reader has added its last
+		case err := <-watched:
+			if err != nil { // else ctx has ended
+				s.servers.skip()
+				return err
+			}
 		case <-idle.C: // 21
 			if err := s.writer.Watermark(working, s.last); err != nil {
 				return fmt.Errorf("heartbeat: %w", err)
@@ -243,6 +260,7 @@ func (s *session) flush(ctx context.Context, f *flush, end Position) error {
 			return fmt.Errorf("watermark: %w", err)
 		}
 		s.last = w
+		s.reached.Store(&w.Position)
 	}
 	info.Took = time.Since(began)
 	s.Hooks.flushed(info)

@@ -11,9 +11,9 @@ import (
 )
 
 // Topology is a [Source] of several servers with one history, such as a primary and its replicas. The relay follows one of them at a
-// time, and another one when that fails: each start asks them in turn, beginning with the one it followed last, for the first that
-// has executed what the log holds, passes its check and still has the binlog from there on. As a Source of its own a Topology answers
-// from the first server that can.
+// time, and another one when that fails, or stands still while another goes on: each start asks them in turn, beginning with the one it
+// followed last, for the first that has executed what the log holds, passes its check and still has the binlog from there on. As a
+// Source of its own a Topology answers from the first server that can.
 type Topology interface {
 	Source
 	// Servers returns the servers in the order of preference, always the same.
@@ -73,6 +73,9 @@ func newServers(source Source) *servers {
 
 // current is the server that is followed.
 func (s *servers) current() Server { return s.list[s.good] }
+
+// skip makes the server behind the current one the first to be tried.
+func (s *servers) skip() { s.good = (s.good + 1) % len(s.list) }
 
 // each calls try for the servers, the last good one first, until one will do.
 func (s *servers) each(ctx context.Context, try func(Server) error) error {

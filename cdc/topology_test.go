@@ -3,6 +3,7 @@ package cdc_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync/atomic"
@@ -217,6 +218,82 @@ func TestTopologyLoss(t *testing.T) {
 		time.Sleep(time.Hour)
 		if err := stop(); !errors.Is(err, cdc.ErrSourceBehind) {
 			t.Errorf("got %v, want ErrSourceBehind", err)
+		}
+	})
+}
+
+// TestTopologyStandsStill: a server that nothing comes to any more, while another goes on, is left for that one; one that has as much as
+// the others is not, and neither is one that only lags.
+func TestTopologyStandsStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all, top := nodes(t, 3, 10)
+		log := eventstore.NewMemoryLog()
+		stop := top.start(t, log, cdc.Hooks{})
+		time.Sleep(time.Hour + time.Second)
+		for range 10 { // it lags, but comes along
+			all[1].Commit()
+			all[0].Commit()
+			all[1].Commit()
+			time.Sleep(time.Minute)
+		}
+		if all[1].opened.Load() != 0 {
+			t.Fatal("a server that lags was left")
+		}
+		time.Sleep(3 * time.Minute)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if a, b, c := all[0].opened.Load(), all[1].opened.Load(), all[2].opened.Load(); a != 1 || b != 1 || c != 0 {
+			t.Errorf("the servers were opened %d, %d and %d times, want 1, 1 and 0", a, b, c)
+		}
+		end, _ := all[1].MemorySource.Executed(t.Context())
+		head, _, err := log.Head(t.Context())
+		if covered, _ := head.Position.Covers(end.GTIDs); err != nil || !covered {
+			t.Errorf("the log ends at %v, the server at %v; %v", head.Position, end, err)
+		}
+	})
+}
+
+// forgetful is a source that says how long it keeps its binlog.
+type forgetful struct {
+	*cdc.MemorySource
+	left atomic.Int64
+	from []string // the positions that were asked about
+}
+
+func (f *forgetful) Horizon(_ context.Context, from cdc.Position) (cdc.Horizon, error) {
+	f.from = append(f.from, from.GTIDs)
+	return cdc.Horizon{Server: "a", Oldest: "binlog.1", File: "binlog.2", Expiry: 8 * time.Hour, Left: time.Duration(f.left.Load())}, nil
+}
+
+// TestHorizon: the relay asks again and again how long the server keeps what it needs next, and warns when that becomes short.
+func TestHorizon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &forgetful{MemorySource: newSource(t, 0)}
+		source.left.Store(int64(5 * time.Hour))
+		var text strings.Builder
+		seen := 0
+		relay := newRelay(t, cdc.Config{Source: source, Log: eventstore.NewMemoryLog(), WatchPeriod: 10 * time.Minute,
+			Logger: slog.New(slog.NewTextHandler(&text, nil)), Hooks: cdc.Hooks{Horizon: func(cdc.Horizon) { seen++ }}})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- relay.Run(ctx) }()
+		synctest.Wait()
+		id := source.Commit()
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		warned := strings.Contains(text.String(), "may soon purge")
+		source.left.Store(int64(119 * time.Minute))
+		time.Sleep(10 * time.Minute)
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if seen != 3 || len(source.from) != 3 || source.from[0] != "" || source.from[1] != id {
+			t.Errorf("asked about %q, and told %d times", source.from, seen)
+		}
+		if warned || !strings.Contains(text.String(), "may soon purge") {
+			t.Errorf("warned at 5 h: %v; log:\n%s", warned, &text)
 		}
 	})
 }
