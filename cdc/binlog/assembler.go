@@ -82,6 +82,10 @@ func (a *assembler) push(raw []byte) error {
 	if err != nil {
 		return a.fail(err)
 	}
+	if e.kind == replication.HEARTBEAT_LOG_EVENT_V2 {
+		a.heartbeat(e)
+		return nil
+	}
 	a.advance(e)
 	return a.handle(e)
 }
@@ -226,7 +230,7 @@ func (a *assembler) handle(e event) error {
 	case replication.INCIDENT_EVENT:
 		return a.fail(errors.New("the server reports an incident: changes are missing in its binlog from here on. Fix: find the reason in " +
 			"the server's error log, and start from a later position with what is missing made good"))
-	case replication.HEARTBEAT_EVENT, replication.HEARTBEAT_LOG_EVENT_V2, replication.IGNORABLE_EVENT, replication.ROWS_QUERY_EVENT,
+	case replication.HEARTBEAT_EVENT, replication.IGNORABLE_EVENT, replication.ROWS_QUERY_EVENT,
 		replication.PREVIOUS_GTIDS_EVENT, replication.STOP_EVENT, replication.TRANSACTION_CONTEXT_EVENT, replication.VIEW_CHANGE_EVENT,
 		replication.MARIADB_ANNOTATE_ROWS_EVENT, replication.MARIADB_BINLOG_CHECKPOINT_EVENT, replication.MARIADB_GTID_LIST_EVENT,
 		replication.MARIADB_START_ENCRYPTION_EVENT,

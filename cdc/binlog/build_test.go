@@ -63,6 +63,14 @@ func (b *builder) build(line string, lines []string) ([]byte, error) {
 		offset, err := strconv.ParseUint(args[1], 10, 64)
 		b.offset = uint32(offset)
 		return b.event(replication.ROTATE_EVENT, flagArtificial, append(binary.LittleEndian.AppendUint64(nil, offset), args[0]...)), err
+	case "heartbeat": // heartbeat FILE OFFSET: the next event stands there
+		offset, err := strconv.ParseUint(args[1], 10, 64)
+		body := append([]byte{heartbeatFile, byte(len(args[0]))}, args[0]...)
+		body = append(binary.LittleEndian.AppendUint64(append(body, heartbeatOffset, 9, 254), offset), heartbeatEnd)
+		raw := b.event(replication.HEARTBEAT_LOG_EVENT_V2, 0, body)
+		binary.LittleEndian.PutUint32(raw[13:], 0)
+		b.offset = uint32(offset)
+		return raw, err
 	case "gtid": // gtid NUMBER
 		n, err := strconv.ParseUint(args[0], 10, 64)
 		body := append([]byte{0}, []byte("\x11\x11\x11\x11\x22\x22\x33\x33\x44\x44\x55\x55\x55\x55\x55\x55")...)

@@ -85,8 +85,9 @@ func dumpCommand(serverID uint32) []byte {
 }
 
 func dumpGTIDCommand(serverID uint32, set []byte) []byte {
+	const heartbeatV2 = 2 // heartbeats that say where the server is in 64 bits; servers before 8.0.26 do not know it
 	data := append(make([]byte, 4), mysql.COM_BINLOG_DUMP_GTID)
-	data = binary.LittleEndian.AppendUint16(data, 0)
+	data = binary.LittleEndian.AppendUint16(data, heartbeatV2)
 	data = binary.LittleEndian.AppendUint32(data, serverID)
 	data = binary.LittleEndian.AppendUint32(data, 0) // length of the file name
 	data = binary.LittleEndian.AppendUint64(data, 4)

@@ -169,17 +169,12 @@ func (c *conn) oldest(ctx context.Context) (cdc.Position, error) {
 	if err != nil {
 		return cdc.Position{}, err
 	}
-	events, err := c.rows(ctx, fmt.Sprintf("SHOW BINLOG EVENTS IN '%s' LIMIT 4", strings.ReplaceAll(first["log_name"], "'", "''")))
+	before, err := c.beginsBehind(ctx, first["log_name"])
 	if err != nil {
-		return cdc.Position{}, err
+		return cdc.Position{}, fmt.Errorf("%s: %w", what, err)
 	}
-	for _, e := range events {
-		if strings.EqualFold(e["event_type"], "Gtid_list") {
-			if before := strings.Trim(e["info"], "[]"); before != "" {
-				return cdc.Position{}, lost(fmt.Sprintf("%s: the server has purged everything up to %s", what, before), nil)
-			}
-			return cdc.Position{Flavor: MariaDB}, nil
-		}
+	if !before.IsEmpty() {
+		return cdc.Position{}, lost(fmt.Sprintf("%s: the server has purged everything up to %s", what, before), nil)
 	}
-	return cdc.Position{}, fmt.Errorf("%s: the first binlog file %q does not begin with a GTID list", what, first["log_name"])
+	return cdc.Position{Flavor: MariaDB}, nil
 }

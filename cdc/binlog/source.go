@@ -48,8 +48,10 @@ func (s *Source) serverID() uint32 {
 	if s.cfg.ServerID != 0 {
 		return s.cfg.ServerID
 	}
-	return 1<<31 | rand.Uint32N(1<<31-1)
+	return randomID()
 }
+
+func randomID() uint32 { return 1<<31 | rand.Uint32N(1<<31-1) }
 
 // Oldest returns the position before the server's first transaction. Its error wraps [cdc.ErrPositionLost] when binlog files were
 // purged.

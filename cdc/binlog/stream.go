@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-mysql-org/go-mysql/replication"
 	"github.com/millrace-go/millrace/cdc"
 )
 
@@ -43,15 +42,6 @@ func (s *stream) read(buf *bytes.Buffer) {
 			return
 		}
 	}
-}
-
-// isHeartbeat tells of an event that it only says that the connection lives.
-func isHeartbeat(raw []byte) bool {
-	if len(raw) < headerSize {
-		return false
-	}
-	kind := replication.EventType(raw[4])
-	return kind == replication.HEARTBEAT_EVENT || kind == replication.HEARTBEAT_LOG_EVENT_V2
 }
 
 func (s *stream) Next(ctx context.Context) (*cdc.Slice, error) {
