@@ -15,7 +15,8 @@ type column struct {
 	prefix []byte // `{"name":` of the first column, `,"name":` of the others
 	render renderer
 	size   sizer
-	key    int // place in the record's key, or -1
+	key    int  // place in the record's key, or -1
+	json   bool // MySQL JSON, which an update can hold as diffs
 
 	excluded bool      // only its size counts
 	mask     *cdc.Mask // nil: values are shown
@@ -33,11 +34,8 @@ type renderer func(c *column, dst, src []byte) ([]byte, int, error)
 // A sizer returns how many bytes the value at the head of src is, for rows that the filter drops.
 type sizer func(c *column, src []byte) (int, error)
 
-var (
-	errCompressedColumn = errors.New("COMPRESSED columns are not supported yet. Fix: ALTER TABLE … MODIFY the column without COMPRESSED, or exclude the table")
-	errOldTemporal      = errors.New("the column has the temporal format from before MySQL 5.6, whose events do not tell its length. " +
-		"Fix: SET GLOBAL mysql56_temporal_format = ON and ALTER TABLE … FORCE, or exclude the table")
-)
+var errOldTemporal = errors.New("the column has the temporal format from before MySQL 5.6, whose events do not tell its length. " +
+	"Fix: SET GLOBAL mysql56_temporal_format = ON and ALTER TABLE … FORCE, or exclude the table")
 
 // newColumn chooses how a column is rendered. The error says why it cannot be.
 func newColumn(m *columnMap, charsets *charsets) (*column, error) {
@@ -79,12 +77,14 @@ func newColumn(m *columnMap, charsets *charsets) (*column, error) {
 		return c, c.setLabels(m, charsets)
 	case typeVarchar, typeVarString, typeString, typeBlob:
 		return c, c.setText(m, charsets)
+	case typeMariaDBCompressedBlob, typeMariaDBCompressedVarchar:
+		err := c.setText(m, charsets)
+		c.render = renderCompressed
+		return c, err
 	case typeGeometry, typeVector:
 		c.render = renderBase64
 	case typeJSON:
-		c.render = renderJSON
-	case typeMariaDBCompressedBlob, typeMariaDBCompressedVarchar:
-		return nil, errCompressedColumn
+		c.render, c.json = renderJSON, true
 	default:
 		return nil, fmt.Errorf("columns of type %d are not supported", m.kind)
 	}

@@ -2,6 +2,7 @@ package binlog
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/zlib"
 	"encoding/binary"
 	"errors"
@@ -134,16 +135,16 @@ func (p *payload) next() ([]byte, error) {
 	return p.buf, nil
 }
 
-// inflater decompresses MariaDB's compressed events. The zero value is ready.
+// inflater decompresses MariaDB's compressed events and columns. The zero value is ready.
 type inflater struct {
-	reader io.ReadCloser
-	buf    []byte
+	wrapped, bare io.ReadCloser // zlib, and deflate without its wrapper
+	buf           []byte
 }
 
 var errInflate = errors.New("compressed event: corrupt")
 
-// inflate returns the original of data, valid until the next call. The first byte has the algorithm in its high half and in its low
-// bits how many bytes of original length follow.
+// inflate returns the original of an event's data, valid until the next call. The first byte has the algorithm in its high half and in
+// its low bits how many bytes of original length follow.
 func (f *inflater) inflate(data []byte) ([]byte, error) {
 	c := cursor{rest: data}
 	head := c.uint(1)
@@ -154,26 +155,52 @@ func (f *inflater) inflate(data []byte) ([]byte, error) {
 	if algorithm := head >> 4 & 7; algorithm != 0 {
 		return nil, fmt.Errorf("compressed event: unknown algorithm %d", algorithm)
 	}
-	if length > 1100*uint64(len(c.rest)) { // zlib's best is 1032 : 1
-		return nil, errInflate
+	plain, err := f.read(c.rest, length, false)
+	if err != nil {
+		return nil, errors.Join(errInflate, err)
 	}
-	src := bytes.NewReader(c.rest)
+	return plain, nil
+}
+
+var errInflatedLength = errors.New("the original's length is not the one announced")
+
+// read decompresses data of so many bytes, valid until the next call.
+func (f *inflater) read(data []byte, length uint64, bare bool) ([]byte, error) {
+	if length > 1100*uint64(len(data)) { // deflate's best is 1032 : 1
+		return nil, errInflatedLength
+	}
+	src := bytes.NewReader(data)
 	var err error
-	if f.reader == nil {
-		f.reader, err = zlib.NewReader(src)
-	} else {
-		err = f.reader.(zlib.Resetter).Reset(src, nil)
+	reader := &f.wrapped
+	switch {
+	case bare && f.bare == nil:
+		f.bare = flate.NewReader(src)
+		reader = &f.bare
+	case bare:
+		reader = &f.bare
+		err = f.bare.(flate.Resetter).Reset(src, nil)
+	case f.wrapped == nil:
+		f.wrapped, err = zlib.NewReader(src)
+	default:
+		err = f.wrapped.(zlib.Resetter).Reset(src, nil)
 	}
 	if err != nil {
-		f.reader = nil
-		return nil, errors.Join(errInflate, err)
+		*reader = nil
+		return nil, err
 	}
 	if f.buf = keep(f.buf); uint64(cap(f.buf)) < length {
 		f.buf = make([]byte, length)
 	}
 	f.buf = f.buf[:length]
-	if _, err := io.ReadFull(f.reader, f.buf); err != nil {
-		return nil, errors.Join(errInflate, err)
+	if _, err := io.ReadFull(*reader, f.buf); err != nil {
+		return nil, err
+	}
+	var more [1]byte
+	switch n, err := (*reader).Read(more[:]); { // also verifies zlib's checksum
+	case n > 0:
+		return nil, errInflatedLength
+	case !errors.Is(err, io.EOF):
+		return nil, err
 	}
 	return f.buf, nil
 }

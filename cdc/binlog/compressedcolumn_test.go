@@ -1,0 +1,57 @@
+package binlog
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/binary"
+	"errors"
+	"runtime"
+	"testing"
+)
+
+// TestCompressedValueCorrupt: a damaged value is an error, and takes no memory for a length that it only announces.
+func TestCompressedValueCorrupt(t *testing.T) {
+	var packed bytes.Buffer
+	w, err := flate.NewWriter(&packed, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = w.Write(bytes.Repeat([]byte("tea "), 100))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	value := func(head byte, length []byte, data []byte) []byte {
+		return append(append([]byte{head}, length...), data...)
+	}
+	c := &column{width: 4}
+	render := func(value []byte) (string, error) {
+		out, _, err := renderCompressed(c, nil, append(binary.LittleEndian.AppendUint32(nil, uint32(len(value))), value...))
+		return string(out), err
+	}
+	if _, err := render(value(0x8a, []byte{1, 144}, packed.Bytes())); err != nil {
+		t.Fatalf("as the server writes it: %v", err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for name, bad := range map[string][]byte{
+		"wrapper":        value(0x82, []byte{1, 144}, packed.Bytes()),
+		"shorter":        value(0x8a, []byte{1, 143}, packed.Bytes()),
+		"longer":         value(0x8a, []byte{1, 145}, packed.Bytes()),
+		"huge":           value(0x8c, []byte{255, 255, 255, 255}, packed.Bytes()),
+		"length's bytes": value(0x8f, nil, packed.Bytes()),
+		"cut":            value(0x8a, []byte{1, 144}, packed.Bytes()[:5]),
+		"no length":      {0x8a, 1},
+		"nothing":        {0x8a},
+	} {
+		if out, err := render(bad); !errors.Is(err, errCompressedValue) {
+			t.Errorf("%s: got %q and %v, want %v", name, out, err, errCompressedValue)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 4<<20 {
+		t.Errorf("errors took %d bytes", took)
+	}
+	if out, err := render([]byte{0x10, 1, 2}); err == nil {
+		t.Errorf("unknown method: got %q", out)
+	}
+}
