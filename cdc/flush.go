@@ -105,7 +105,7 @@ func (f *flush) change(slice *Slice, c *Change, csn eventstore.CSN, connector st
 	topic, table := f.placeOf(c.Table.Schema, c.Table.Name).topic, f.definitions.of(c.Table)
 	f.define(table, slice, c.Row, skip)
 	row := eventstore.RowChange{Op: byte(c.Op), Schema: c.Table.Schema, Table: c.Table.Name, Before: c.Before, After: c.After,
-		Connector: connector, GTID: slice.ID, Definition: table.id, Time: slice.Time}
+		Absent: c.Absent, Connector: connector, GTID: slice.ID, Definition: table.id, Time: slice.Time}
 	place := func(record uint64) eventstore.Place {
 		return eventstore.Place{CSN: csn, Index: eventstore.RowIndex(c.Row, record)}
 	}

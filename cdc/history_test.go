@@ -61,12 +61,22 @@ func (h *history) commit(source *cdc.MemorySource, rnd *rand.Rand, n int) {
 			default:
 				c.Op, c.Before, c.After = cdc.Update, image, image
 			}
+			if rnd.IntN(4) == 0 {
+				c.Absent = &eventstore.Absent{Before: []string{"b"}, After: []string{"a", "x"}}
+			}
 			changes = append(changes, c)
 			if table.Name == "ignored" {
 				continue
 			}
 			record := func(kind uint64, op byte, key, before, after []byte) {
-				want = append(want, fmt.Sprintf("%s %d %c %s %s %s %s", table, eventstore.RowIndex(row, kind), op, key, before, after, columns(table, op)))
+				absent := ""
+				if c.Absent != nil && before != nil {
+					absent = "b"
+				}
+				if c.Absent != nil && after != nil {
+					absent += " a x"
+				}
+				want = append(want, fmt.Sprintf("%s %d %c %s %s %s %s%s", table, eventstore.RowIndex(row, kind), op, key, before, after, columns(table, op), absent))
 			}
 			switch {
 			case c.OldKey != nil:
@@ -221,6 +231,14 @@ func (h *history) check(t *testing.T, log eventstore.Log, ordered bool) {
 				line = fmt.Sprintf("%s %d %c %s %s %s ", rec.Topic, rec.Index, row.Op, rec.Key, row.Before, row.After)
 				if d, ok := schemas.Lookup(row.Definition); ok {
 					line += fmt.Sprint(d.Columns)
+				}
+				if row.Absent != nil {
+					for _, name := range row.Absent.Before {
+						line += name
+					}
+					for _, name := range row.Absent.After {
+						line += " " + name
+					}
 				}
 			}
 			if csn, seen := number[id]; seen && csn != rec.CSN {

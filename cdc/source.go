@@ -98,6 +98,9 @@ type Change struct {
 	OldKey []byte
 	// Before and After are the row's images; nil where there is none.
 	Before, After []byte
+	// Absent names the columns that the images lack because the source left them out of its binlog; nil when they have all. It must
+	// not be modified.
+	Absent *eventstore.Absent
 }
 
 // Table is a table as it was at an event's position. It must not be modified.

@@ -9,6 +9,8 @@ type RowChange struct {
 	Schema, Table string
 	// Key, Before and After are JSON objects; Before and After are nil where there is no image.
 	Key, Before, After []byte
+	// Absent names the columns that the images lack; nil when they have all.
+	Absent *Absent
 	// Connector is "mysql" or "mariadb".
 	Connector string
 	// GTID is the transaction's id in the source.
@@ -18,6 +20,14 @@ type RowChange struct {
 	// Time is the commit time.
 	Time time.Time
 	Place
+}
+
+// Absent names columns that a row's images lack because the source left them out of its binlog (binlog_row_image MINIMAL and NOBLOB of
+// MySQL and MariaDB). Absent is not null: docs/wire-format.md says what can be known of the values. Each list has the order of the table,
+// and is nil when its image has all columns.
+type Absent struct {
+	Before []string `json:"before,omitempty"`
+	After  []string `json:"after,omitempty"`
 }
 
 // The records of one row, as the low two bits of a record's index: a row's position among all rows of its transaction, from 0, is

@@ -2,6 +2,7 @@ package eventstore
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -19,6 +20,9 @@ var ErrTombstone = errors.New("tombstone record")
 func AppendRow(dst []byte, r *RowChange) []byte {
 	dst = appendImage(append(dst, `{"before":`...), r.Before)
 	dst = appendImage(append(dst, `,"after":`...), r.After)
+	if r.Absent != nil {
+		dst = appendAbsent(dst, r)
+	}
 	dst = append(dst, `,"source":{"connector":`...)
 	dst = appendText(dst, r.Connector)
 	dst = append(dst, `,"ts_ms":`...)
@@ -60,6 +64,11 @@ func ParseRow(rec *Record, r *RowChange) error {
 			r.Before = image(value)
 		case "after":
 			r.After = image(value)
+		case "absent":
+			r.Absent = new(Absent)
+			if json.Unmarshal(value, r.Absent) != nil {
+				bad = errors.New("absent is not two lists of columns")
+			}
 		case "op":
 			if len(value) == 3 {
 				r.Op = value[1]
@@ -113,4 +122,30 @@ func appendImage(dst, image []byte) []byte {
 		return append(dst, "null"...)
 	}
 	return append(dst, image...)
+}
+
+// appendAbsent appends the columns that the images lack. A record can have one image of a change that had two.
+func appendAbsent(dst []byte, r *RowChange) []byte {
+	sep := `,"absent":{"`
+	for _, list := range [...]struct {
+		name    string
+		image   []byte
+		columns []string
+	}{{"before", r.Before, r.Absent.Before}, {"after", r.After, r.Absent.After}} {
+		if list.image == nil || len(list.columns) == 0 {
+			continue
+		}
+		dst = append(append(append(dst, sep...), list.name...), `":`...)
+		open := byte('[')
+		for _, column := range list.columns {
+			dst = appendText(append(dst, open), column)
+			open = ','
+		}
+		dst = append(dst, ']')
+		sep = `,"`
+	}
+	if sep == `,"` {
+		dst = append(dst, '}')
+	}
+	return dst
 }

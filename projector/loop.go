@@ -234,6 +234,8 @@ func (l *loop) change(rec *eventstore.Record) error {
 	case !slices.Contains(l.def.tables, table{row.Schema, row.Table}): // a topic may be shared: see eventstore.Routes
 	case row.Op == 't':
 		return &RowError{Projector: l.def.name, Table: row.Schema + "." + row.Table, Place: rec.Place, Err: errors.New("truncated tables are not supported yet")}
+	case row.Absent != nil:
+		return &RowError{Projector: l.def.name, Table: row.Schema + "." + row.Table, Place: rec.Place, Err: absentError(row.Absent)}
 	default:
 		if err := l.engine.change(&row); err != nil {
 			return err

@@ -42,6 +42,22 @@ func images[T any](row *eventstore.RowChange) (before, after *T, err error) {
 	return before, after, nil
 }
 
+// absentError says why a row without some columns cannot be applied.
+func absentError(absent *eventstore.Absent) error {
+	var lacks []string
+	for _, image := range []struct {
+		name    string
+		columns []string
+	}{{"before", absent.Before}, {"after", absent.After}} {
+		if len(image.columns) > 0 {
+			lacks = append(lacks, "the "+image.name+" image lacks "+strings.Join(image.columns, ", "))
+		}
+	}
+	return fmt.Errorf("%s: a document made of it would be wrong. Fix: SET GLOBAL binlog_row_image = 'FULL' on the source (sessions keep "+
+		"their own setting), turn Config.PartialRows of its cdc/binlog source off, and build from a log whose rows are whole",
+		strings.Join(lacks, ", and "))
+}
+
 // callIDs calls a user's function that says which documents a row belongs to; a nil row belongs to none.
 func callIDs[T any](f func(*T) []string, row *T) (ids []string, err error) {
 	if row == nil {

@@ -24,6 +24,8 @@ type assembler struct {
 	choice   choice
 	charsets *charsets
 	maxSlice int
+	// partialRows accepts row images that lack columns.
+	partialRows bool
 
 	format format
 	file   string
@@ -225,8 +227,6 @@ func (a *assembler) handle(e event) error {
 		return nil
 	case replication.XA_PREPARE_LOG_EVENT:
 		return a.fail(errXA)
-	case replication.PARTIAL_UPDATE_ROWS_EVENT:
-		return a.partialUpdate(e)
 	case replication.INCIDENT_EVENT:
 		return a.fail(errors.New("the server reports an incident: changes are missing in its binlog from here on. Fix: find the reason in " +
 			"the server's error log, and start from a later position with what is missing made good"))
@@ -333,6 +333,9 @@ func (a *assembler) rowsEvent(e event) error {
 		return a.fail(fmt.Errorf("%s outside a transaction", e.name()))
 	}
 	r, endOfStatement, err := parseRows(e, a.find)
+	if err == nil && r.partial.lacks() && !a.partialRows {
+		err = errRowImage
+	}
 	if err == nil && len(r.rest) > 0 {
 		switch e.kind {
 		case replication.MARIADB_WRITE_ROWS_COMPRESSED_EVENT_V1, replication.MARIADB_UPDATE_ROWS_COMPRESSED_EVENT_V1,

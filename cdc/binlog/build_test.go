@@ -3,9 +3,11 @@ package binlog
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -94,7 +96,7 @@ func (b *builder) build(line string, lines []string) ([]byte, error) {
 		return b.event(replication.XID_EVENT, 0, make([]byte, 8)), nil
 	case "map":
 		return b.tableMap(args)
-	case "write", "update", "delete":
+	case "write", "update", "delete", "diffs":
 		return b.rows(verb, args)
 	case "event": // event TYPE FLAGS HEX
 		kind, err := strconv.ParseUint(args[0], 10, 8)
@@ -133,7 +135,7 @@ func (b *builder) payload(lines []string) ([]byte, error) {
 }
 
 // tableMap: map ID SCHEMA.TABLE NAME:TYPE… [key=NAME,NAME] [anonymous]; types int, uint, text, latin1, exotic (a character set that
-// nobody knows), compressed.
+// nobody knows), compressed, json.
 func (b *builder) tableMap(args []string) ([]byte, error) {
 	id, err := strconv.ParseUint(args[0], 10, 48)
 	if err != nil {
@@ -164,6 +166,8 @@ func (b *builder) tableMap(args []string) ([]byte, error) {
 			types = append(types, typeVarchar)
 			meta = binary.LittleEndian.AppendUint16(meta, 400)
 			charsets = append(charsets, map[string]byte{"text": 45, "latin1": 8, "exotic": 99}[kind])
+		case "json":
+			types, meta = append(types, typeJSON), append(meta, 4)
 		case "compressed":
 			types, meta = append(types, typeMariaDBCompressedVarchar), append(meta, 100, 0)
 			charsets = append(charsets, 45)
@@ -209,7 +213,9 @@ func (b *builder) tableMap(args []string) ([]byte, error) {
 	return b.event(replication.TABLE_MAP_EVENT, 0, body), nil
 }
 
-// rows: write ID [end] [partial] VALUE,VALUE …; an update has pairs of rows; a value is a number, a text, or NULL.
+// rows: write ID [end] [partial] [columns=0,2[/0,1,2]] VALUE,VALUE …; an update has pairs of rows; a value is a number, a text, or NULL.
+// partial leaves the first column out, columns names those that the images have, before and after an update. A JSON document has
+// semicolons for commas. diffs is an update in which a JSON value can be @DIFF|DIFF…: replace:PATH:VALUE, insert:PATH:VALUE, remove:PATH.
 func (b *builder) rows(verb string, args []string) ([]byte, error) {
 	id, err := strconv.ParseUint(args[0], 10, 48)
 	if err != nil {
@@ -217,47 +223,203 @@ func (b *builder) rows(verb string, args []string) ([]byte, error) {
 	}
 	columns := b.columns[id]
 	body := binary.LittleEndian.AppendUint64(nil, id)[:tableIDSize]
-	flags, bitmap := byte(0), byte(1<<len(columns)-1)
-	args = args[1:]
-	for len(args) > 0 && (args[0] == "end" || args[0] == "partial") {
-		if args[0] == "end" {
+	flags, before := byte(0), byte(1<<len(columns)-1)
+	after := before
+	rows := args[1:]
+	for ; len(rows) > 0; rows = rows[1:] {
+		list, chosen := strings.CutPrefix(rows[0], "columns=")
+		switch {
+		case rows[0] == "end":
 			flags = rowsEndOfStatement
-		} else {
-			bitmap &^= 1
+		case rows[0] == "partial":
+			before &^= 1
+			after = before
+		case chosen:
+			first, second, two := strings.Cut(list, "/")
+			if before, err = bitmap(first); err == nil && two {
+				after, err = bitmap(second)
+			} else {
+				after = before
+			}
+			if err != nil {
+				return nil, err
+			}
 		}
-		args = args[1:]
+		if rows[0] != "end" && rows[0] != "partial" && !chosen {
+			break
+		}
 	}
-	body = append(body, flags, 0, 2, 0, byte(len(columns)), bitmap)
+	body = append(body, flags, 0, 2, 0, byte(len(columns)), before)
 	kind := replication.WRITE_ROWS_EVENTv2
 	switch verb {
 	case "update":
 		kind = replication.UPDATE_ROWS_EVENTv2
-		body = append(body, bitmap)
+	case "diffs":
+		kind = replication.PARTIAL_UPDATE_ROWS_EVENT
 	case "delete":
 		kind = replication.DELETE_ROWS_EVENTv2
 	}
-	for _, row := range args {
-		values := strings.Split(row, ",")
-		var nulls byte
-		var data []byte
-		for i, v := range values {
-			if v == "NULL" {
-				nulls |= 1 << i
-				continue
-			}
-			switch columns[i] {
-			case "int", "uint":
+	if verb == "update" || verb == "diffs" {
+		body = append(body, after)
+	}
+	for i, row := range rows {
+		present := before
+		if i%2 == 1 {
+			present = after
+		}
+		image, diffs, err := b.image(columns, present, row)
+		if err != nil {
+			return nil, err
+		}
+		if verb == "diffs" && i%2 == 1 {
+			body = append(body, partialJSON, diffs)
+		}
+		body = append(body, image...)
+	}
+	return b.event(kind, 0, body), nil
+}
+
+func bitmap(list string) (byte, error) {
+	var bits byte
+	for text := range strings.SplitSeq(list, ",") {
+		n, err := strconv.ParseUint(text, 10, 3)
+		if err != nil {
+			return 0, err
+		}
+		bits |= 1 << n
+	}
+	return bits, nil
+}
+
+// image makes a row's image, and the bits of its JSON columns that are diffs.
+func (b *builder) image(columns []string, present byte, row string) (image []byte, diffs byte, err error) {
+	var nulls byte
+	var data []byte
+	at, doc := 0, 0
+	values := strings.Split(row, ",")
+	for i, column := range columns {
+		if present&(1<<i) != 0 && at < len(values) {
+			v := values[at]
+			switch {
+			case v == "NULL":
+				nulls |= 1 << at
+			case column == "int" || column == "uint":
 				n, err := strconv.ParseInt(v, 10, 64)
 				if err != nil {
-					return nil, err
+					return nil, 0, err
 				}
 				data = binary.LittleEndian.AppendUint32(data, uint32(n))
+			case column == "json":
+				value, isDiff, err := documentOrDiffs(v)
+				if err != nil {
+					return nil, 0, err
+				}
+				if isDiff {
+					diffs |= 1 << doc
+				}
+				data = append(binary.LittleEndian.AppendUint32(data, uint32(len(value))), value...)
 			default:
 				text := strings.NewReplacer("_", " ", "~", "\xe9").Replace(v)
 				data = append(binary.LittleEndian.AppendUint16(data, uint16(len(text))), text...)
 			}
+			at++
 		}
-		body = append(append(body, nulls), data...)
+		if column == "json" {
+			doc++
+		}
 	}
-	return b.event(kind, 0, body), nil
+	return append([]byte{nulls}, data...), diffs, nil
+}
+
+func documentOrDiffs(text string) (value []byte, diffs bool, err error) {
+	text = strings.ReplaceAll(text, ";", ",")
+	list, diffs := strings.CutPrefix(text, "@")
+	if !diffs {
+		value, err = jsonBinary(text)
+		return value, false, err
+	}
+	for diff := range strings.SplitSeq(list, "|") {
+		if diff == "" {
+			continue
+		}
+		parts := strings.SplitN(diff, ":", 3)
+		path := parts[1]
+		value = append(value, map[string]byte{"replace": jsonReplace, "insert": jsonInsert, "remove": jsonRemove, "unknown": 3}[parts[0]], byte(len(path)))
+		value = append(value, path...)
+		if len(parts) == 3 {
+			doc, err := jsonBinary(parts[2])
+			if err != nil {
+				return nil, true, err
+			}
+			value = append(append(value, byte(len(doc))), doc...)
+		}
+	}
+	return value, true, nil
+}
+
+// jsonBinary encodes a small document of objects, arrays, texts, small numbers and literals.
+func jsonBinary(text string) ([]byte, error) {
+	var v any
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		return nil, err
+	}
+	kind, data := encodeJSON(v)
+	return append([]byte{kind}, data...), nil
+}
+
+func encodeJSON(v any) (kind byte, data []byte) {
+	var names []string
+	var values []any
+	object := false
+	switch v := v.(type) {
+	case nil:
+		return jsonLiteral, []byte{0}
+	case bool:
+		if v {
+			return jsonLiteral, []byte{1}
+		}
+		return jsonLiteral, []byte{2}
+	case float64:
+		return jsonInt16, binary.LittleEndian.AppendUint16(nil, uint16(int16(v)))
+	case string:
+		return jsonString, append([]byte{byte(len(v))}, v...)
+	case map[string]any:
+		object = true
+		for name := range v {
+			names = append(names, name)
+		}
+		slices.SortFunc(names, func(a, b string) int { return compareJSONKeys([]byte(a), []byte(b)) })
+		for _, name := range names {
+			values = append(values, v[name])
+		}
+	case []any:
+		values = v
+	}
+	le := binary.LittleEndian.AppendUint16
+	head, entries, tail := le(nil, uint16(len(values))), []byte(nil), []byte(nil)
+	at := 4 + 3*len(values) + 4*len(names)
+	for _, name := range names {
+		head = le(head, uint16(at+len(tail)))
+		head = le(head, uint16(len(name)))
+		tail = append(tail, name...)
+	}
+	for _, value := range values {
+		kind, data := encodeJSON(value)
+		entries = append(entries, kind)
+		if kind == jsonLiteral {
+			data = append(data, 0)
+		}
+		if kind == jsonLiteral || kind == jsonInt16 {
+			entries = append(entries, data...)
+			continue
+		}
+		entries = le(entries, uint16(at+len(tail)))
+		tail = append(tail, data...)
+	}
+	head = slices.Insert(head, 2, le(nil, uint16(at+len(tail)))...)
+	kind = jsonSmallArray
+	if object {
+		kind = jsonSmallObject
+	}
+	return kind, append(append(head, entries...), tail...)
 }

@@ -99,7 +99,10 @@ func (k *checker) set(variable, value string) string {
 func (k *checker) settings() {
 	k.want("log_bin", "ON", "start the server with log_bin (in its configuration file; needs a restart)")
 	k.want("binlog_format", "ROW", k.set("binlog_format", "'ROW'")+"; sessions that are open keep their own setting")
-	k.want("binlog_row_image", "FULL", k.set("binlog_row_image", "'FULL'")+"; sessions that are open keep their own setting")
+	if !k.cfg.PartialRows {
+		k.want("binlog_row_image", "FULL", k.set("binlog_row_image", "'FULL'")+"; sessions that are open keep their own setting; or "+
+			"accept rows without some columns: Config.PartialRows")
+	}
 	if have, ok := k.variables["binlog_row_metadata"]; !ok || !strings.EqualFold(have, "FULL") {
 		k.problem(k.set("binlog_row_metadata", "'FULL'"), "binlog_row_metadata is %s, want FULL", have)
 	}
@@ -112,9 +115,10 @@ func (k *checker) settings() {
 			"SET PERSIST enforce_gtid_consistency = ON")
 		k.want("gtid_mode", "ON", "SET PERSIST gtid_mode = OFF_PERMISSIVE; SET PERSIST gtid_mode = ON_PERMISSIVE; wait until "+
 			"ongoing_anonymous_transaction_count is 0; SET PERSIST gtid_mode = ON (leave out the steps the server has behind it)")
-		if have := k.variables["binlog_row_value_options"]; have != "" {
-			k.problem(k.set("binlog_row_value_options", "''")+"; sessions that are open keep their own setting",
-				"binlog_row_value_options is %s, want it empty: partial JSON updates are not supported yet", have)
+		if have := k.variables["binlog_row_value_options"]; k.cfg.PartialRows && have != "" && strings.EqualFold(k.variables["binlog_row_image"], "MINIMAL") {
+			k.problem(k.set("binlog_row_value_options", "''")+"; or "+k.set("binlog_row_image", "'NOBLOB'")+" (or 'FULL'); sessions that "+
+				"are open keep their own setting", "binlog_row_value_options is %s while binlog_row_image is MINIMAL: updates then have only "+
+				"what changed in a JSON document, and not the document", have)
 		}
 		return
 	}

@@ -96,7 +96,7 @@ func newColumn(m *columnMap, charsets *charsets) (*column, error) {
 
 // exclude makes a column of which nothing is shown. Its type needs no support beyond that its values can be passed over.
 func (c *column) exclude(m *columnMap) error {
-	*c = column{name: m.name, key: -1, excluded: true}
+	*c = column{name: m.name, key: -1, excluded: true, json: m.kind == typeJSON}
 	if c.setSize(m); c.size == nil {
 		return errors.New("the column is excluded, and its values cannot even be passed over. Fix: exclude the table")
 	}

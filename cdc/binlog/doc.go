@@ -9,12 +9,17 @@
 // filter, and schema changes. Rows are rendered by the table in docs/wire-format.md, with the columns' names, types, character sets and
 // labels that the event itself carries (binlog_row_metadata = FULL): there is no history of schemas to lose, and no DDL to parse.
 // Character sets are converted as the servers do it. Compressed transactions (MySQL), compressed events (MariaDB), encrypted files, which the server decrypts,
-// and tagged GTIDs are read; checksums are verified.
+// and tagged GTIDs are read; checksums are verified. Partial JSON updates (MySQL) are applied, so that an image has the whole document;
+// COMPRESSED columns (MariaDB) have the value that they would have without it.
+//
+// An image has the columns that its event has. With binlog_row_image FULL, which is demanded unless [Config.PartialRows] is set, those
+// are all. NOBLOB and MINIMAL leave columns out: they are listed in the change's Absent, and never null. The key is put together from
+// both images; a row whose key is in none of them is refused.
 //
 // # What it refuses
 //
-// By name, with the transaction, its place and its table, as a [*cdc.DecodeError]: XA transactions; partial JSON updates; row images
-// that are not FULL; changes as statements; tables without a primary key; rows without column names; COMPRESSED columns and temporal
+// By name, with the transaction, its place and its table, as a [*cdc.DecodeError]: XA transactions; row images
+// that are not FULL, and with [Config.PartialRows] those without their key, or without the document that a partial JSON update changes; changes as statements; tables without a primary key; rows without column names; temporal
 // columns from before MySQL 5.6 (MariaDB); TRUNCATE, and ALTER TABLE that empties partitions; ROLLBACK TO SAVEPOINT and ROLLBACK in the
 // binlog (mixes of tables with and without transactions); incidents; transactions without GTID; events it does not know. Tables that
 // the filter leaves out are never a reason, but for what cannot be attributed to a table. [Source.Check] finds before the start what it can: also

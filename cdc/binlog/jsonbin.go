@@ -120,62 +120,95 @@ func (c *cursor) jsonLength() uint64 {
 	return 0
 }
 
-// container appends an object or array: count, size, then the keys' and the values' entries, then the data they point to. Offsets
-// count from the beginning of b.
-func (r *jsonReader) container(dst []byte, kind byte, b []byte, depth int) ([]byte, error) {
-	wide := uint64(2) // bytes of a count or an offset
+// jsonEntries walks the entries of an object or array. Its bytes are a count, a size, the keys' and the values' entries, and the data
+// they point to. Offsets count from the beginning.
+type jsonEntries struct {
+	body       []byte
+	wide       uint64 // bytes of a count or an offset
+	count      uint64
+	object     bool
+	keys, next uint64 // where the next key's and the next value's entry are
+}
+
+// openJSON begins with the container of a kind that begins at the head of b.
+func openJSON(kind byte, b []byte) (jsonEntries, error) {
+	e := jsonEntries{wide: 2, object: kind == jsonSmallObject || kind == jsonLargeObject}
 	if kind == jsonLargeObject || kind == jsonLargeArray {
-		wide = 4
+		e.wide = 4
 	}
 	c := cursor{rest: b}
-	count, size := c.uint(wide), c.uint(wide)
-	object := kind == jsonSmallObject || kind == jsonLargeObject
-	entries := uint64(1) + wide
-	if object {
-		entries += wide + 2
+	count, size := c.uint(e.wide), c.uint(e.wide)
+	head, entry := 2*e.wide, 1+e.wide
+	if e.object {
+		entry += e.wide + 2
 	}
-	if c.bad || size > uint64(len(b)) || count > size/entries {
-		return dst, errJSON
+	if c.bad || size > uint64(len(b)) || size < head || count > (size-head)/entry {
+		return e, errJSON
 	}
-	b = b[:size]
-	var keys cursor
+	e.body, e.count, e.keys, e.next = b[:size], count, head, head
+	if e.object {
+		e.next += count * (e.wide + 2)
+	}
+	return e, nil
+}
+
+// key returns where the next key begins, and its length. There are count of them.
+func (e *jsonEntries) key() (at, n uint64, err error) {
+	entry := e.body[e.keys:][:e.wide+2]
+	e.keys += e.wide + 2
+	at, n = littleEndian(entry[:e.wide]), littleEndian(entry[e.wide:])
+	if size := uint64(len(e.body)); at > size || n > size-at {
+		return 0, 0, errJSON
+	}
+	return at, n, nil
+}
+
+// value returns the kind of the next value and where it begins. There are count of them.
+func (e *jsonEntries) value() (kind byte, at uint64, err error) {
+	entry := e.body[e.next:][:1+e.wide]
+	at = e.next + 1
+	e.next += 1 + e.wide
+	switch kind = entry[0]; {
+	case kind == jsonLiteral || kind == jsonInt16 || kind == jsonUint16,
+		e.wide == 4 && (kind == jsonInt32 || kind == jsonUint32): // small enough to stand in the entry
+		return kind, at, nil
+	}
+	if at = littleEndian(entry[1:]); at > uint64(len(e.body)) {
+		return 0, 0, errJSON
+	}
+	return kind, at, nil
+}
+
+// container appends an object or array.
+func (r *jsonReader) container(dst []byte, kind byte, b []byte, depth int) ([]byte, error) {
+	e, err := openJSON(kind, b)
+	if err != nil {
+		return dst, err
+	}
 	open, end := byte('['), byte(']')
-	if object {
+	if e.object {
 		open, end = '{', '}'
-		keys.rest = c.take(count * (wide + 2))
 	}
 	dst = append(dst, open)
-	for i := range count {
+	for i := range e.count {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		var err error
-		if object {
-			at, n := keys.uint(wide), keys.uint(2)
-			if keys.bad || at > size || n > size-at {
-				return dst, errJSON
+		if e.object {
+			at, n, err := e.key()
+			if err != nil {
+				return dst, err
 			}
-			if dst, err = appendJSONString(dst, b[at:at+n]); err != nil {
+			if dst, err = appendJSONString(dst, e.body[at:at+n]); err != nil {
 				return dst, err
 			}
 			dst = append(dst, ':')
 		}
-		kind, slot := byte(c.uint(1)), c.take(wide)
-		if c.bad {
-			return dst, errJSON
-		}
-		switch {
-		case kind == jsonLiteral || kind == jsonInt16 || kind == jsonUint16,
-			wide == 4 && (kind == jsonInt32 || kind == jsonUint32): // small enough to stand in the slot
-			dst, err = r.value(dst, kind, slot, depth)
-		default:
-			at := littleEndian(slot)
-			if at > size {
-				return dst, errJSON
-			}
-			dst, err = r.value(dst, kind, b[at:], depth)
-		}
+		kind, at, err := e.value()
 		if err != nil {
+			return dst, err
+		}
+		if dst, err = r.value(dst, kind, e.body[at:], depth); err != nil {
 			return dst, err
 		}
 	}

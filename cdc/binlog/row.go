@@ -2,11 +2,11 @@ package binlog
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 
 	"github.com/go-mysql-org/go-mysql/replication"
 	"github.com/millrace-go/millrace/cdc"
+	"github.com/millrace-go/millrace/eventstore"
 )
 
 // rows is a row event being read: its rows come one after the other until rest is empty.
@@ -16,15 +16,14 @@ type rows struct {
 	rest  []byte
 	// opaque says that the rows cannot be told apart, which is allowed for tables that the filter leaves out.
 	opaque bool
+	// partial is nil for rows with all columns, each as a whole value: most are.
+	partial *partialRows
 }
 
 const (
 	rowsEndOfStatement = 1        // flag: the table ids mean nothing any more
 	dummyTableID       = 0xffffff // an event that only ends a statement
 )
-
-var errRowImage = errors.New("the row image is not FULL: columns are missing. Fix: SET GLOBAL binlog_row_image = 'FULL' (sessions keep " +
-	"their own setting), and start behind the changes that were written before")
 
 // parseRows reads a row event's head. find gives the table of an id.
 func parseRows(e event, find func(id uint64) *table) (r rows, endOfStatement bool, err error) {
@@ -46,14 +45,15 @@ func parseRows(e event, find func(id uint64) *table) (r rows, endOfStatement boo
 	if id == dummyTableID {
 		return rows{}, endOfStatement, nil
 	}
-	bitmap := (columns + 7) / 8
-	full := fullBitmap(c.take(bitmap), int(columns))
+	present := c.take((columns + 7) / 8) // in the image, or in the one before an update
+	after := present
 	if op == cdc.Update {
-		full = fullBitmap(c.take(bitmap), int(columns)) && full
+		after = c.take((columns + 7) / 8)
 	}
 	if c.bad {
 		return rows{}, endOfStatement, errShort
 	}
+	whole := fullBitmap(present, int(columns)) && fullBitmap(after, int(columns)) && e.kind != replication.PARTIAL_UPDATE_ROWS_EVENT
 	t := find(id)
 	if t == nil {
 		return rows{}, endOfStatement, fmt.Errorf("%s for table id %d, which no table map has named", e.name(), id)
@@ -63,14 +63,14 @@ func parseRows(e event, find func(id uint64) *table) (r rows, endOfStatement boo
 		return r, endOfStatement, t.refused
 	}
 	if t.public == nil {
-		r.opaque = !t.sized || !full || int(columns) != len(t.columns)
+		r.opaque = !t.sized || !whole || int(columns) != len(t.columns)
 		return r, endOfStatement, nil
 	}
 	if int(columns) != len(t.columns) {
 		return r, endOfStatement, fmt.Errorf("%s has %d columns, the table map %d", e.name(), columns, len(t.columns))
 	}
-	if !full {
-		return r, endOfStatement, errRowImage
+	if !whole {
+		r.partial = newPartialRows(t, op, present, after, e.kind == replication.PARTIAL_UPDATE_ROWS_EVENT)
 	}
 	return r, endOfStatement, nil
 }
@@ -86,7 +86,7 @@ func rowsKind(kind replication.EventType) (cdc.Op, int) {
 		return cdc.Delete, 1
 	case replication.WRITE_ROWS_EVENTv2:
 		return cdc.Create, 2
-	case replication.UPDATE_ROWS_EVENTv2:
+	case replication.UPDATE_ROWS_EVENTv2, replication.PARTIAL_UPDATE_ROWS_EVENT:
 		return cdc.Update, 2
 	case replication.DELETE_ROWS_EVENTv2:
 		return cdc.Delete, 2
@@ -112,12 +112,15 @@ type change struct {
 	op                         cdc.Op
 	row                        uint64
 	key, oldKey, before, after span
+	absent                     *eventstore.Absent
 }
 
 // next decodes one row into the buffer.
 func (r *rows) next(buf *buffer, row uint64) error {
-	t := r.table
-	c := change{table: t.public, op: r.op, row: row}
+	if r.partial != nil {
+		return r.nextPartial(buf, row)
+	}
+	c := change{table: r.table.public, op: r.op, row: row}
 	var err error
 	if r.op != cdc.Create {
 		if c.before, err = r.image(buf, &buf.oldKey); err != nil {
@@ -129,16 +132,7 @@ func (r *rows) next(buf *buffer, row uint64) error {
 			return err
 		}
 	}
-	switch {
-	case r.op == cdc.Delete:
-		c.key = buf.appendKey(t, buf.oldKey)
-	case r.op == cdc.Update && !buf.sameKey():
-		c.oldKey = buf.appendKey(t, buf.oldKey)
-		fallthrough
-	default:
-		c.key = buf.appendKey(t, buf.newKey)
-	}
-	buf.changes = append(buf.changes, c)
+	buf.add(r.table, c)
 	return nil
 }
 
@@ -237,8 +231,23 @@ func (r *rows) skip() {
 type buffer struct {
 	json           []byte
 	changes        []change
-	oldKey, newKey []span // of the row at hand: the key's values in json
+	oldKey, newKey []span     // of the row at hand: the key's values in json
+	docs           []document // of the row at hand, by JSON column: what diffs are applied to
 	out            []cdc.Change
+}
+
+// add appends the keys of the row at hand, and its change.
+func (b *buffer) add(t *table, c change) {
+	switch {
+	case c.op == cdc.Delete:
+		c.key = b.appendKey(t, b.oldKey)
+	case c.op == cdc.Update && !b.sameKey():
+		c.oldKey = b.appendKey(t, b.oldKey)
+		fallthrough
+	default:
+		c.key = b.appendKey(t, b.newKey)
+	}
+	b.changes = append(b.changes, c)
 }
 
 // sameKey tells whether both images of the row at hand have the same key.
@@ -270,6 +279,7 @@ func (b *buffer) export(n int) []cdc.Change {
 		b.out = append(b.out, cdc.Change{
 			Table: c.table, Op: c.op, Row: c.row,
 			Key: b.bytes(c.key), OldKey: b.bytes(c.oldKey), Before: b.bytes(c.before), After: b.bytes(c.after),
+			Absent: c.absent,
 		})
 	}
 	return b.out

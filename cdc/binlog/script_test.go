@@ -11,7 +11,7 @@ import (
 
 // TestScripts runs the scripts in testdata: events in, slices or an error out. Each file begins with
 //
-//	source flavor=mysql [include=… exclude=… slice=BYTES checksum] [columns=… without=… redact=… hash=… truncate=… key=(TABLES,COLUMN,…)]
+//	source flavor=mysql [include=… exclude=… slice=BYTES checksum partial-rows] [columns=… without=… redact=… hash=… truncate=… key=(TABLES,COLUMN,…)]
 //
 // and goes on with blocks of events, one a line; the lines behind "compressed" with a space in front are inside of it. The
 // transcript shows what each block makes of it.
@@ -50,6 +50,8 @@ func TestScripts(t *testing.T) {
 						a.choice.keys = append(a.choice.keys, cdc.Key{Tables: arg.Vals[0], Columns: arg.Vals[1:]})
 					case "slice":
 						arg.Scan(t, 0, &slice)
+					case "partial-rows":
+						a.partialRows = true
 					case "checksum":
 						b.checksum = true
 					}
@@ -149,6 +151,9 @@ func describe(out *strings.Builder, s *cdc.Slice) {
 		}
 		if c.After != nil {
 			fmt.Fprintf(out, " after %s", c.After)
+		}
+		if c.Absent != nil {
+			fmt.Fprintf(out, " absent %q, %q", c.Absent.Before, c.Absent.After)
 		}
 		out.WriteString("\n")
 	}

@@ -30,7 +30,7 @@ func New(cfg Config) (*Source, error) {
 	return &Source{cfg: cfg.forServer(), topology: newTopology(cfg)}, nil
 }
 
-// ConfigID is a hash of the filter, the columns, the keys and the renderer's version.
+// ConfigID is a hash of the filter, the columns, the keys, PartialRows, and the renderer's version.
 func (s *Source) ConfigID() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "binlog %d\n", rendererVersion)
@@ -40,6 +40,9 @@ func (s *Source) ConfigID() string {
 	}
 	s.cfg.Columns.Identify(h)
 	s.cfg.Keys.Identify(h)
+	if s.cfg.PartialRows {
+		fmt.Fprintln(h, "partial rows")
+	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 

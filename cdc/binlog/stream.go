@@ -129,7 +129,8 @@ func (s *Source) begin(ctx context.Context, c *conn, from cdc.Position) (*stream
 		return nil, err
 	}
 	st := &stream{conn: c, serverID: s.serverID(), inbox: newInbox(), asm: &assembler{
-		flavor: c.flavor, filter: s.cfg.Filter, choice: s.cfg.choice(), charsets: newCharsets(names), maxSlice: s.cfg.MaxSliceBytes, server: server}}
+		flavor: c.flavor, filter: s.cfg.Filter, choice: s.cfg.choice(), charsets: newCharsets(names), maxSlice: s.cfg.MaxSliceBytes, server: server,
+		partialRows: s.cfg.PartialRows}}
 	if st.asm.lowerNames, err = c.lowerNames(ctx); err != nil {
 		return nil, err
 	}

@@ -32,9 +32,6 @@ func TestRefusals(t *testing.T) {
 		{"xa rollback", both, []string{"XA START 'x'", "INSERT INTO a VALUES (1, 'x')", "XA END 'x'", "XA PREPARE 'x'", "XA ROLLBACK 'x'"}, "", "XA"},
 		{"savepoint with mixed engines", servers.MariaDB, []string{"CREATE TABLE m (id INT PRIMARY KEY) ENGINE=MyISAM", "SET SESSION binlog_direct_non_transactional_updates = 0", "BEGIN",
 			"INSERT INTO a VALUES (1, 'x')", "SAVEPOINT s", "INSERT INTO a VALUES (2, 'y')", "INSERT INTO m SELECT id FROM a", "ROLLBACK TO s", "COMMIT"}, "", "ROLLBACK TO SAVEPOINT"},
-		{"partial json", servers.MySQL, []string{"CREATE TABLE j (id INT PRIMARY KEY, d JSON)", `INSERT INTO j VALUES (1, '{"a": "long enough to be worth a diff", "b": 1}')`,
-			"SET SESSION binlog_row_value_options = 'PARTIAL_JSON'", "UPDATE j SET d = JSON_SET(d, '$.b', 2)"}, "refused.j", "partial JSON"},
-		{"compressed column", servers.MariaDB, []string{"CREATE TABLE z (id INT PRIMARY KEY, v VARCHAR(100) COMPRESSED)", "INSERT INTO z VALUES (1, 'x')"}, "refused.z column v", "COMPRESSED"},
 		{"old temporal", servers.MariaDB, []string{"SET GLOBAL mysql56_temporal_format = 0", "CREATE TABLE o (id INT PRIMARY KEY, v TIME(3))", "INSERT INTO o VALUES (1, '10:00')"}, "refused.o column v", "before MySQL 5.6"},
 		{"no metadata", both, []string{"SET GLOBAL binlog_row_metadata = 'MINIMAL'", "CREATE TABLE n (id INT PRIMARY KEY)", "INSERT INTO n VALUES (1)"}, "refused.n", "binlog_row_metadata"},
 	} {

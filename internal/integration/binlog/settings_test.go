@@ -75,8 +75,8 @@ func TestWrongSettings(t *testing.T) {
 		args := []string{"--binlog-format=MIXED", "--binlog-row-image=MINIMAL", "--binlog-row-metadata=MINIMAL"}
 		want := []string{"binlog_format", "binlog_row_image", "binlog_row_metadata"}
 		if kind == servers.MySQL {
-			args = append(args, "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF", "--binlog-row-value-options=PARTIAL_JSON", "--server-id=0")
-			want = append(want, "server_id", "gtid_mode", "enforce_gtid_consistency", "binlog_row_value_options")
+			args = append(args, "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF", "--server-id=0")
+			want = append(want, "server_id", "gtid_mode", "enforce_gtid_consistency")
 		} else {
 			args = append(args, "--gtid-strict-mode=0", "--mysql56-temporal-format=0")
 			want = append(want, "gtid_strict_mode", "mysql56_temporal_format")
