@@ -67,6 +67,9 @@ func (k *checker) check(ctx context.Context) error {
 	if err := k.checkForeignKeys(ctx); err != nil {
 		return err
 	}
+	if err := k.checkChoice(ctx); err != nil {
+		return err
+	}
 	return k.checkStatus(ctx)
 }
 
