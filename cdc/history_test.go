@@ -125,9 +125,9 @@ func (h *history) execute(source *cdc.MemorySource, rnd *rand.Rand) {
 		c := cdc.SchemaChange{Schema: table.Schema, Table: table.Name, Statement: "statement"}
 		switch rnd.IntN(4) {
 		case 0:
-			c.Op, c.Empties = eventstore.SchemaTruncate, true
+			c.Op = eventstore.SchemaTruncate
 		case 1:
-			c.Op, c.Empties = eventstore.SchemaDrop, true
+			c.Op = eventstore.SchemaDrop
 		case 2:
 			c.Op, c.ToSchema, c.ToTable = eventstore.SchemaRename, "shop", "product" // a swap: the rows stay
 		default:
@@ -141,7 +141,7 @@ func (h *history) execute(source *cdc.MemorySource, rnd *rand.Rand) {
 			continue
 		}
 		want = append(want, fmt.Sprintf(`schema %d {"db":"shop","table":"%s"}`, eventstore.SchemaIndex(row), table.Name))
-		if c.Empties {
+		if c.Op == eventstore.SchemaTruncate || c.Op == eventstore.SchemaDrop {
 			want = append(want, fmt.Sprintf("%s %d t {}   ", table, eventstore.RowIndex(row, eventstore.RowRecord)))
 		}
 	}

@@ -12,10 +12,15 @@ type SchemaChange struct {
 	Schema, Table string
 	// ToSchema and ToTable are the new name; of a rename only.
 	ToSchema, ToTable string
+	// IfNotExists is set on a create that leaves a table of that name as it is.
+	IfNotExists bool
 	// Statement is the statement's text, bounded by the source, without passwords.
 	Statement string
-	// Empties says that the table's rows ended with the statement: a truncate stands in its topic.
-	Empties bool
+}
+
+// endsRows tells whether the table has lost its rows: a truncate stands in its topic then.
+func (c *SchemaChange) endsRows() bool {
+	return c.Table != "" && (c.Op == eventstore.SchemaTruncate || c.Op == eventstore.SchemaDrop)
 }
 
 // captured tells whether the filter takes the change: its table, or what its table is called afterwards.
@@ -26,13 +31,11 @@ func (c *SchemaChange) captured(f Filter) bool {
 	return f.Match(c.Schema, c.Table) || c.ToTable != "" && f.Match(c.ToSchema, c.ToTable)
 }
 
-// Captured returns those of changes that the filter takes: whose table it matches, before or after a rename. Rows of a table that it
-// does not match are none of the log's, so Empties is unset there.
+// Captured returns those of changes that the filter takes: whose table it matches, before or after a rename.
 func (f Filter) Captured(changes []SchemaChange) []SchemaChange {
 	var taken []SchemaChange
 	for _, c := range changes {
 		if c.captured(f) {
-			c.Empties = c.Empties && f.Match(c.Schema, c.Table)
 			taken = append(taken, c)
 		}
 	}
@@ -97,8 +100,8 @@ func (f *flush) define(d *definition, slice *Slice, row uint64, skip func(*event
 // schemaChange appends the records of a schema change: the schema record, and a truncate where it ended rows.
 func (f *flush) schemaChange(slice *Slice, c *SchemaChange, connector string, skip func(*eventstore.Record) bool) {
 	f.schemaRecord(slice, c.Row, &eventstore.SchemaChange{Op: c.Op, Schema: c.Schema, Table: c.Table, ToSchema: c.ToSchema, ToTable: c.ToTable,
-		Statement: c.Statement}, skip)
-	if !c.Empties {
+		IfNotExists: c.IfNotExists, Statement: c.Statement}, skip)
+	if !c.endsRows() {
 		return
 	}
 	row := eventstore.RowChange{Op: 't', Schema: c.Schema, Table: c.Table, Connector: connector, GTID: slice.ID, Time: slice.Time,

@@ -17,15 +17,16 @@ type SchemaOp string
 const (
 	// SchemaDefine is a table's definition. It stands before the first row that refers to it, and may be repeated.
 	SchemaDefine SchemaOp = "define"
-	// SchemaCreate is a table that was created. With CREATE OR REPLACE it may have taken another one's place.
+	// SchemaCreate is a table that was created. CREATE OR REPLACE is a drop and a create.
 	SchemaCreate SchemaOp = "create"
 	// SchemaAlter is a table whose columns, keys or options changed. Its rows are not written again.
 	SchemaAlter SchemaOp = "alter"
 	// SchemaRename is a table that has another name since. Its rows stay where they are in the log.
 	SchemaRename SchemaOp = "rename"
-	// SchemaTruncate is a table that was emptied.
+	// SchemaTruncate is a table that was emptied. A truncate stands in its topic, too.
 	SchemaTruncate SchemaOp = "truncate"
-	// SchemaDrop is a table that was dropped; without a table, all tables of the schema.
+	// SchemaDrop is a table that was dropped, with its rows: a truncate stands in its topic, too. Without a table it is all tables of the
+	// schema, and nothing stands in their topics.
 	SchemaDrop SchemaOp = "drop"
 )
 
@@ -36,6 +37,9 @@ type SchemaChange struct {
 	Schema, Table string
 	// ToSchema and ToTable are the new name; set by SchemaRename only.
 	ToSchema, ToTable string
+	// IfNotExists is set on a create that did nothing if there was such a table. Without it the table begins without rows, also where
+	// one of that name was renamed before.
+	IfNotExists bool
 	// Definition is set by SchemaDefine only.
 	Definition *TableDefinition
 	// Statement is the text of the statement, cut at 16 KiB, passwords in table options blotted out; empty for SchemaDefine.

@@ -22,6 +22,9 @@ func AppendSchema(dst []byte, c *SchemaChange) []byte {
 		dst = appendTableName(append(dst, `,"to":{`...), c.ToSchema, c.ToTable)
 		dst = append(dst, '}')
 	}
+	if c.IfNotExists {
+		dst = append(dst, `,"if_not_exists":true`...)
+	}
 	if c.Statement != "" {
 		dst = appendText(append(dst, `,"statement":`...), c.Statement)
 	}
@@ -66,16 +69,17 @@ func (d *TableDefinition) appendMembers(dst []byte) []byte {
 
 // schemaValue is the value of a schema record.
 type schemaValue struct {
-	Op         SchemaOp           `json:"op"`
-	Definition string             `json:"definition"`
-	DB         string             `json:"db"`
-	Table      string             `json:"table"`
-	Columns    []ColumnDefinition `json:"columns"`
-	Key        []string           `json:"key"`
-	To         struct{ DB, Table string }
-	Statement  string `json:"statement"`
-	GTID       string `json:"gtid"`
-	Micros     int64  `json:"ts_us"`
+	Op          SchemaOp                   `json:"op"`
+	Definition  string                     `json:"definition"`
+	DB          string                     `json:"db"`
+	Table       string                     `json:"table"`
+	Columns     []ColumnDefinition         `json:"columns"`
+	Key         []string                   `json:"key"`
+	To          struct{ DB, Table string } `json:"to"`
+	IfNotExists bool                       `json:"if_not_exists"`
+	Statement   string                     `json:"statement"`
+	GTID        string                     `json:"gtid"`
+	Micros      int64                      `json:"ts_us"`
 }
 
 // ParseSchema reads rec, a record of [SchemaTopic], into c. Nothing of c points into rec.
@@ -87,7 +91,7 @@ func ParseSchema(rec *Record, c *SchemaChange) error {
 	if err := json.Unmarshal(rec.Value, &v); err != nil {
 		return fail(errors.New("the value is not the JSON of a schema record"))
 	}
-	*c = SchemaChange{Op: v.Op, Schema: v.DB, Table: v.Table, ToSchema: v.To.DB, ToTable: v.To.Table, Statement: v.Statement,
+	*c = SchemaChange{Op: v.Op, Schema: v.DB, Table: v.Table, ToSchema: v.To.DB, ToTable: v.To.Table, IfNotExists: v.IfNotExists, Statement: v.Statement,
 		GTID: v.GTID, Time: time.UnixMicro(v.Micros), Place: rec.Place}
 	switch v.Op {
 	case SchemaDefine:

@@ -32,7 +32,7 @@ func schemaChanges(text, schema string, mode sqlMode) (changes []cdc.SchemaChang
 		p.rename()
 	case verb.is("TRUNCATE"):
 		p.skip("TABLE")
-		p.add(cdc.SchemaChange{Op: eventstore.SchemaTruncate, Empties: true})
+		p.add(cdc.SchemaChange{Op: eventstore.SchemaTruncate})
 	}
 	return p.changes, !p.lost
 }
@@ -69,7 +69,7 @@ func (p *ddl) name() (schema, table string) {
 // add reads the name of the changed table.
 func (p *ddl) add(c cdc.SchemaChange) bool {
 	if c.Schema, c.Table = p.name(); c.Table == "" {
-		p.lost = p.lost || c.Empties
+		p.lost = p.lost || c.Op == eventstore.SchemaTruncate || c.Op == eventstore.SchemaDrop
 		return false
 	}
 	p.changes = append(p.changes, c)
@@ -82,8 +82,15 @@ func (p *ddl) create() {
 	switch {
 	case p.peek().is("TABLE"):
 		p.next()
-		p.skip("IF", "NOT", "EXISTS")
-		p.add(cdc.SchemaChange{Op: eventstore.SchemaCreate, Empties: replaces})
+		c := cdc.SchemaChange{Op: eventstore.SchemaCreate, IfNotExists: p.skip("IF", "NOT", "EXISTS")}
+		if replaces {
+			c.Op = eventstore.SchemaDrop
+		}
+		if p.add(c) && replaces {
+			c := p.changes[0]
+			c.Op = eventstore.SchemaCreate
+			p.changes = append(p.changes, c)
+		}
 	default:
 		p.skip("ONLINE", "OFFLINE", "UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR")
 		p.index()
@@ -135,7 +142,7 @@ func (p *ddl) drop() {
 	switch {
 	case p.skip("TABLE", "TABLES"):
 		p.skip("IF", "EXISTS")
-		for p.add(cdc.SchemaChange{Op: eventstore.SchemaDrop, Empties: true}) && p.skip(",") {
+		for p.add(cdc.SchemaChange{Op: eventstore.SchemaDrop}) && p.skip(",") {
 		}
 	case p.skip("DATABASE", "SCHEMA"):
 		p.skip("IF", "EXISTS")

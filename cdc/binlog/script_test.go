@@ -136,9 +136,6 @@ func describe(out *strings.Builder, s *cdc.Slice) {
 		if c.ToTable != "" {
 			fmt.Fprintf(out, " to %s.%s", c.ToSchema, c.ToTable)
 		}
-		if c.Empties {
-			out.WriteString(" empties")
-		}
 		fmt.Fprintf(out, " by %s\n", c.Statement)
 	}
 	for _, c := range s.Changes {
