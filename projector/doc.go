@@ -22,6 +22,14 @@
 // A deleted document leaves a tombstone that keeps its version, so that an older write cannot bring it back; readers do not see
 // it.
 //
+// # Tables that end
+//
+// TRUNCATE, DROP TABLE and DROP DATABASE of a followed table remove all its rows from a [Fold], in the order of their keys, with the
+// transaction they stand in; so does a CREATE TABLE behind a rename. A [Query] holds no rows, so it cannot know which documents showed
+// them: it halts, and goes on with a raised Version, which it builds from a database in which the table is empty. It does not halt where
+// it has seen no row of the table since the log's beginning. A renamed table takes no rows along: documents
+// stay as they are until rows of the table change (a swap, as online schema changes do it, needs nothing else). An ALTER changes no document.
+//
 // # Progress
 //
 // Progress is one number per projector, kept in its sink and written after the last acknowledgement: a lower bound. Everything at or

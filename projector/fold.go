@@ -61,6 +61,8 @@ type Source[D any] struct {
 // foldSource is a source at work, with its rows.
 type foldSource[D any] interface {
 	change(f *foldEngine[D], row *eventstore.RowChange) error
+	// addKeys adds the keys of its rows.
+	addKeys(keys map[string]bool)
 }
 
 // OnRow follows a table, named schema.table as in the database. Rows are decoded by encoding/json into T: only the columns that T

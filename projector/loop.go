@@ -33,8 +33,10 @@ type loop struct {
 	generation  uint64
 	published   bool
 	replaces    bool // readers saw another generation, or this one, at the start
+	fresh       bool // the generation has begun with this run
 	headAtStart eventstore.CSN
-	logID       string // "" until the log's first watermark is seen
+	headThen    eventstore.Position // executed at headAtStart
+	logID       string              // "" until the log's first watermark is seen
 	saved       Progress
 	savedAt     time.Time
 
@@ -225,6 +227,13 @@ func (l *loop) transactionEnd(ctx, work context.Context, csn eventstore.CSN) err
 
 // change hands one record to the engine.
 func (l *loop) change(rec *eventstore.Record) error {
+	if rec.Topic == eventstore.SchemaTopic {
+		if err := l.schemaChange(rec); err != nil {
+			return err
+		}
+		l.taken(rec)
+		return nil
+	}
 	var row eventstore.RowChange
 	err := eventstore.ParseRow(rec, &row)
 	switch {
@@ -233,7 +242,10 @@ func (l *loop) change(rec *eventstore.Record) error {
 		return &RowError{Projector: l.def.name, Table: rec.Topic, Place: rec.Place, Err: err}
 	case !slices.Contains(l.def.tables, table{row.Schema, row.Table}): // a topic may be shared: see eventstore.Routes
 	case row.Op == 't':
-		return &RowError{Projector: l.def.name, Table: row.Schema + "." + row.Table, Place: rec.Place, Err: errors.New("truncated tables are not supported yet")}
+		if err := l.truncated(table{row.Schema, row.Table}, eventstore.SchemaTruncate, &row); err != nil {
+			return err
+		}
+		l.window.changes++
 	case row.Absent != nil:
 		return &RowError{Projector: l.def.name, Table: row.Schema + "." + row.Table, Place: rec.Place, Err: absentError(row.Absent)}
 	default:
@@ -241,12 +253,17 @@ func (l *loop) change(rec *eventstore.Record) error {
 			return err
 		}
 		l.window.changes++
-		if l.window.opened.IsZero() && l.pending() > 0 {
-			l.window.opened = time.Now()
-		}
+	}
+	l.taken(rec)
+	return nil
+}
+
+// taken says that the engine has taken a record.
+func (l *loop) taken(rec *eventstore.Record) {
+	if l.window.opened.IsZero() && l.pending() > 0 {
+		l.window.opened = time.Now()
 	}
 	l.last = rec.Place
-	return nil
 }
 
 // flush writes what is pending, up to the last whole transaction.

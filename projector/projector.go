@@ -28,9 +28,9 @@ type definition struct {
 	problems []error // of the kind's own fields
 }
 
-// topics returns the distinct topics that may have rows of the definition's tables, sorted.
+// topics returns the distinct topics that may have rows of the definition's tables, and the schema topic, sorted.
 func (d definition) topics(routes eventstore.Routes) []string {
-	var topics []string
+	topics := []string{eventstore.SchemaTopic}
 	for _, t := range d.tables {
 		topics = append(topics, routes.Topics(t.schema, t.name)...)
 	}
@@ -44,6 +44,8 @@ type engine interface {
 	after() eventstore.CSN
 	// change takes one row of one of the definition's tables, in the log's order.
 	change(row *eventstore.RowChange) error
+	// truncate takes the end of all rows of one of the definition's tables; op says by what: see [loop.truncated].
+	truncate(op eventstore.SchemaOp, row *eventstore.RowChange) error
 	// pending is the number of documents, or of what leads to them, that wait to be written.
 	pending() int
 	// flush writes what is pending, up to a transaction's end. What may pass it repeats itself, for ever; its error is final, or ctx's.

@@ -136,5 +136,5 @@ func (q Query) start(l *loop, progress eventstore.CSN) engine {
 	if q.LoadDocuments == 0 {
 		q.LoadDocuments = 500
 	}
-	return &queryEngine{loop: l, query: q, progress: progress, ids: newKeySet(), via: make([]keySet, len(q.Tables))}
+	return &queryEngine{loop: l, query: q, progress: progress, seen: map[table]bool{}, ids: newKeySet(), via: make([]keySet, len(q.Tables))}
 }

@@ -20,6 +20,7 @@ type queryEngine struct {
 	loop     *loop
 	query    Query
 	progress eventstore.CSN
+	seen     map[table]bool // had rows in this run
 	ids      keySet
 	via      []keySet // by index of query.Tables
 }
@@ -60,6 +61,7 @@ func (e *queryEngine) pending() int {
 
 func (e *queryEngine) change(row *eventstore.RowChange) error {
 	at := table{row.Schema, row.Table}
+	e.seen[at] = true
 	for i, t := range e.query.Tables {
 		if t.table != at {
 			continue
@@ -83,6 +85,9 @@ func (e *queryEngine) change(row *eventstore.RowChange) error {
 }
 
 func (e *queryEngine) flush(ctx context.Context, at point, w *writer) error {
+	if e.loop.fresh && at.csn < e.loop.headAtStart {
+		at.executed = e.loop.headThen // what is emptied on the way is empty in each snapshot: see truncate
+	}
 	if err := e.resolve(ctx, at); err != nil {
 		return err
 	}

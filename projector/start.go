@@ -56,7 +56,7 @@ func (l *loop) open(ctx context.Context) error {
 	if _, err := NewVersion(l.generation, 0); err != nil {
 		return fmt.Errorf("the read model was built anew too often: %w", err)
 	}
-	l.saved, l.headAtStart, l.logID = p, head.CSN, ""
+	l.fresh, l.saved, l.headAtStart, l.headThen, l.logID = fresh, p, head.CSN, head.Position, ""
 	if hasHead {
 		if err := l.adopt(ctx, head); err != nil {
 			return err

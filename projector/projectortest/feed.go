@@ -22,10 +22,11 @@ type Feed struct {
 	tables map[string]map[string][]byte // table, key, row
 }
 
-// Change is a change of one row, made by [Put], [Del] and [Rekey].
+// Change is a change of one row, made by [Put], [Del] and [Rekey], or of a table as a whole, made by [Execute].
 type Change struct {
 	table    string
 	old, row any
+	op       eventstore.SchemaOp
 }
 
 // Put inserts a row, or updates the one with the same key. table is schema.table; row is marshalled by encoding/json.
@@ -36,6 +37,10 @@ func Del(table string, row any) Change { return Change{table: table, old: row} }
 
 // Rekey updates the row with old's key to row, which has another key.
 func Rekey(table string, old, row any) Change { return Change{table: table, old: old, row: row} }
+
+// Execute changes a table as a whole, as a statement does. [eventstore.SchemaTruncate] and [eventstore.SchemaDrop] empty it; "shop." drops
+// the schema shop with all its tables. [eventstore.SchemaCreate] makes it anew; rows that it still has, have gone with a rename.
+func Execute(op eventstore.SchemaOp, table string) Change { return Change{table: table, op: op} }
 
 // NewFeed begins writing to an empty log.
 func NewFeed(ctx context.Context, log eventstore.Log) (*Feed, error) {
@@ -86,8 +91,12 @@ func (f *Feed) Watermark(ctx context.Context) error {
 		Flavor: flavor, GTIDs: GTID(f.csn), File: "binlog.000001", Offset: uint64(f.csn) * 100}})
 }
 
-// change adds the records of one changed row.
+// change adds the records of one changed row or table.
 func (f *Feed) change(flush *eventstore.Flush, row uint64, c Change) error {
+	if c.op != "" {
+		f.execute(flush, row, c)
+		return nil
+	}
 	rows := f.tables[c.table]
 	if rows == nil {
 		rows = map[string][]byte{}
@@ -135,6 +144,26 @@ func (f *Feed) change(flush *eventstore.Flush, row uint64, c Change) error {
 		rows[key] = image
 	}
 	return nil
+}
+
+// execute adds the records of a table that changes as a whole.
+func (f *Feed) execute(flush *eventstore.Flush, row uint64, c Change) {
+	schema, table := splitTable(c.table)
+	change := eventstore.SchemaChange{Op: c.op, Schema: schema, Table: table, Statement: string(c.op), GTID: GTID(f.csn), Time: time.Now(),
+		Place: eventstore.Place{CSN: f.csn, Index: eventstore.SchemaIndex(row)}}
+	flush.Records = append(flush.Records, eventstore.Record{Place: change.Place, Topic: eventstore.SchemaTopic, Time: change.Time,
+		Key: eventstore.AppendSchemaKey(nil, schema, table), Value: eventstore.AppendSchema(nil, &change)})
+	if c.op != eventstore.SchemaTruncate && c.op != eventstore.SchemaDrop && c.op != eventstore.SchemaCreate {
+		return
+	}
+	for name := range f.tables {
+		if s, _ := splitTable(name); name == c.table || table == "" && s == schema {
+			delete(f.tables, name)
+		}
+	}
+	if table != "" && c.op != eventstore.SchemaCreate {
+		f.record(flush, c.table, 't', "{}", nil, nil, eventstore.RowIndex(row, eventstore.RowRecord))
+	}
 }
 
 // record adds one record; op 0 is a tombstone.
