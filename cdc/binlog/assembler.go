@@ -41,6 +41,14 @@ type assembler struct {
 	inner    bool // the payload has events left
 	rows     rows // rows left of the event at hand
 
+	spill    spill
+	waiting  eventReader       // events that waited, see held.go
+	header   []byte            // of an event that will wait
+	prepared map[string]*spool // XA transactions, by id
+	again    map[string]string // ids by GTID: those of the position, whose XA PREPARE comes again
+	// MariaDB: what was executed before the transaction at hand, and what the position has, while the stream begins before it.
+	executed, covered *gtid.Set
+
 	tx     transaction
 	buf    buffer
 	schema []cdc.SchemaChange // for the next slice
@@ -64,6 +72,16 @@ type transaction struct {
 	gtid    gtidEvent
 	time    time.Time
 	rows    uint64
+
+	held       *spool // its events wait in it
+	replayed   bool   // and are being handled now
+	undone     bool   // its rows were rolled back
+	savepoints []savepoint
+	xid        *xid
+	prepared   *eventstore.Prepare
+	completed  string // id of the XA transaction that it ends
+	again      bool   // an XA PREPARE that the position has: nothing is emitted
+	passed     bool   // any other that the position has
 }
 
 // push takes an event. raw stays in use until pull returns no slice.
@@ -118,7 +136,7 @@ func (a *assembler) pull() (*cdc.Slice, error) {
 				return nil, err
 			}
 			if full > 0 {
-				return a.emit(full, false), nil
+				return a.emit(full), nil
 			}
 		}
 		if a.inner {
@@ -142,10 +160,26 @@ func (a *assembler) pull() (*cdc.Slice, error) {
 			}
 			continue
 		}
-		if a.tx.ended {
-			return a.emit(len(a.buf.changes), true), nil
+		if a.tx.replayed {
+			if more, err := a.replayNext(); more || err != nil {
+				if err != nil {
+					return nil, err
+				}
+				continue
+			}
 		}
-		return nil, nil
+		switch {
+		case !a.tx.ended:
+			return nil, nil
+		case a.tx.again && a.tx.prepared == nil:
+			return nil, a.fail(errors.New("the position says that this transaction is an XA PREPARE, which it is not"))
+		case a.tx.again || a.tx.passed:
+			if err := a.finish(); err != nil {
+				return nil, a.fail(err)
+			}
+			return nil, nil
+		}
+		return a.last()
 	}
 }
 
@@ -171,21 +205,38 @@ func (a *assembler) row() (full int, err error) {
 	return n, nil
 }
 
-func (a *assembler) emit(n int, last bool) *cdc.Slice {
-	a.slice = cdc.Slice{ID: a.tx.gtid.id, First: !a.tx.emitted, Last: last, Changes: a.buf.export(n), Time: a.tx.time}
+// emit makes a slice of the first n changes.
+func (a *assembler) emit(n int) *cdc.Slice {
+	a.slice = cdc.Slice{ID: a.tx.gtid.id, First: !a.tx.emitted, Changes: a.buf.export(n), Time: a.tx.time}
 	a.slice.Schema, a.schema = a.schema, nil
 	a.tx.emitted = true
 	a.handed = n
-	if last {
-		a.slice.Server, a.slice.File, a.slice.Offset = a.server, a.file, a.offset
-		a.tx = transaction{}
-	}
 	return &a.slice
+}
+
+// last makes the transaction's last slice.
+func (a *assembler) last() (*cdc.Slice, error) {
+	slice := a.emit(len(a.buf.changes))
+	slice.Last, slice.Server, slice.File, slice.Offset = true, a.server, a.file, a.offset
+	slice.Prepared, slice.Completed = a.tx.prepared, a.tx.completed
+	if err := a.finish(); err != nil {
+		return nil, a.fail(err)
+	}
+	return slice, nil
 }
 
 // handle takes an event of the stream or of a compressed transaction. It has no silent default: an event it does not know may carry
 // data.
 func (a *assembler) handle(e event) error {
+	if a.tx.passed {
+		if passed, err := a.pass(e); passed || err != nil {
+			return err
+		}
+	} else if a.tx.held != nil && !a.tx.replayed {
+		if waits, err := a.wait(e); waits || err != nil {
+			return err
+		}
+	}
 	if op, _ := rowsKind(e.kind); op != 0 {
 		return a.rowsEvent(e)
 	}
@@ -226,7 +277,7 @@ func (a *assembler) handle(e event) error {
 		a.file, a.offset = string(c.rest), offset
 		return nil
 	case replication.XA_PREPARE_LOG_EVENT:
-		return a.fail(errXA)
+		return a.prepare(e)
 	case replication.INCIDENT_EVENT:
 		return a.fail(errors.New("the server reports an incident: changes are missing in its binlog from here on. Fix: find the reason in " +
 			"the server's error log, and start from a later position with what is missing made good"))
@@ -243,8 +294,6 @@ func (a *assembler) handle(e event) error {
 	}
 	return a.fail(fmt.Errorf("%s is not supported, and may carry changes", e.name()))
 }
-
-var errXA = errors.New("XA transactions are not supported yet. Fix: commit without XA, and start behind this transaction")
 
 // beginFile is called at a format description: the beginning of a file or of the stream.
 func (a *assembler) beginFile() error {
@@ -267,19 +316,31 @@ func (a *assembler) begin(e event, g gtidEvent, err error) error {
 	if g.time.IsZero() {
 		a.tx.time = time.Unix(int64(e.time), 0).UTC()
 	}
-	if g.xa {
-		return a.fail(errXA)
+	_, a.tx.again = a.again[g.id]
+	if a.flavor != gtid.MariaDB {
+		return nil
 	}
-	a.tx.began = a.flavor == gtid.MariaDB && !g.standalone
+	if a.covered != nil && !a.tx.again {
+		one, err := gtid.Parse(gtid.MariaDB, g.id)
+		if err != nil {
+			return a.fail(err)
+		}
+		a.tx.passed = a.covered.Contains(one)
+	}
+	if a.tx.began = !g.standalone; a.tx.began && !a.tx.passed {
+		a.hold()
+	}
 	return nil
 }
 
 func (a *assembler) end(e event) error {
-	if !a.tx.open || !a.tx.began {
+	if !a.tx.open || !a.tx.began || a.tx.ended {
 		return a.fail(fmt.Errorf("%s ends a transaction that has not begun", e.name()))
 	}
+	if a.tx.held != nil {
+		return a.replay()
+	}
 	a.tx.ended = true
-	a.mapped = a.mapped[:0]
 	return nil
 }
 

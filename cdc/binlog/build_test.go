@@ -94,6 +94,13 @@ func (b *builder) build(line string, lines []string) ([]byte, error) {
 		return b.event(replication.QUERY_EVENT, 0, append(body, rest...)), nil
 	case "xid":
 		return b.event(replication.XID_EVENT, 0, make([]byte, 8)), nil
+	case "xa-prepare": // xa-prepare GLOBAL BRANCH FORMAT [one-phase]; - is the empty text
+		args[0], args[1] = strings.Trim(args[0], "-"), strings.Trim(args[1], "-")
+		format, err := strconv.ParseUint(args[2], 10, 32)
+		body := binary.LittleEndian.AppendUint32([]byte{byte(len(args) - 3)}, uint32(format))
+		body = binary.LittleEndian.AppendUint32(body, uint32(len(args[0])))
+		body = binary.LittleEndian.AppendUint32(body, uint32(len(args[1])))
+		return b.event(replication.XA_PREPARE_LOG_EVENT, 0, append(append(body, args[0]...), args[1]...)), err
 	case "map":
 		return b.tableMap(args)
 	case "write", "update", "delete", "diffs":

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/flate"
 	"compress/zlib"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -16,10 +15,9 @@ import (
 // payload reads the events of a MySQL transaction that was compressed as a whole. One decoder serves all of them: making one
 // costs more than most transactions. The zero value is ready.
 type payload struct {
+	eventReader
 	decoder *zstd.Decoder
-	buf     []byte // a small payload as a whole, or the event at hand of a big one
-	rest    []byte // what is left of a small payload
-	stream  io.Reader
+	plain   []byte // a small payload as a whole
 }
 
 // wholePayload is up to which size a payload is decompressed at once; a bigger one event by event.
@@ -61,10 +59,10 @@ func (p *payload) open(body []byte) error {
 	if c.bad {
 		return fmt.Errorf("compressed transaction: %w", errShort)
 	}
-	p.rest, p.stream, p.buf = nil, nil, keep(p.buf)
+	p.plain = keep(p.plain)
 	switch compression {
 	case compressionNone:
-		p.rest = c.rest
+		p.reset(c.rest, nil)
 		return nil
 	case compressionZstd:
 	default:
@@ -79,60 +77,22 @@ func (p *payload) open(body []byte) error {
 		p.decoder = decoder
 	}
 	if original > wholePayload {
-		p.stream = p.decoder
 		if err := p.decoder.Reset(bytes.NewReader(c.rest)); err != nil {
 			return errors.Join(errPayload, err)
 		}
+		p.reset(nil, p.decoder)
 		return nil
 	}
 	var err error
-	p.buf = slices.Grow(p.buf[:0], int(original))
-	if p.buf, err = p.decoder.DecodeAll(c.rest, p.buf[:0:original]); err != nil {
+	p.plain = slices.Grow(p.plain[:0], int(original))
+	if p.plain, err = p.decoder.DecodeAll(c.rest, p.plain[:0:original]); err != nil {
 		return errors.Join(errPayload, err)
 	}
-	if uint64(len(p.buf)) != original {
-		return fmt.Errorf("%w: %d bytes, want %d", errPayload, len(p.buf), original)
+	if uint64(len(p.plain)) != original {
+		return fmt.Errorf("%w: %d bytes, want %d", errPayload, len(p.plain), original)
 	}
-	p.rest = p.buf
+	p.reset(p.plain, nil)
 	return nil
-}
-
-// next returns the next event's bytes, nil at the end. They are valid until the next call.
-func (p *payload) next() ([]byte, error) {
-	if p.stream == nil {
-		if len(p.rest) == 0 {
-			return nil, nil
-		}
-		if len(p.rest) < headerSize {
-			return nil, errPayload
-		}
-		size := binary.LittleEndian.Uint32(p.rest[9:])
-		if size < headerSize || uint64(size) > uint64(len(p.rest)) {
-			return nil, errPayload
-		}
-		raw := p.rest[:size]
-		p.rest = p.rest[size:]
-		return raw, nil
-	}
-	var head [headerSize]byte
-	if _, err := io.ReadFull(p.stream, head[:]); errors.Is(err, io.EOF) {
-		p.stream = nil
-		return nil, nil
-	} else if err != nil {
-		return nil, errors.Join(errPayload, err)
-	}
-	size := binary.LittleEndian.Uint32(head[9:])
-	if size < headerSize {
-		return nil, errPayload
-	}
-	// Grow as the bytes come, so that a corrupt size takes no memory.
-	buf := bytes.NewBuffer(append(p.buf[:0], head[:]...))
-	n, err := io.CopyN(buf, p.stream, int64(size-headerSize))
-	if err != nil || n != int64(size-headerSize) {
-		return nil, errors.Join(errPayload, err)
-	}
-	p.buf = buf.Bytes()
-	return p.buf, nil
 }
 
 // inflater decompresses MariaDB's compressed events and columns. The zero value is ready.

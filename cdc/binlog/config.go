@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"time"
 
@@ -52,6 +53,14 @@ type Config struct {
 	PartialRows bool
 	// MaxSliceBytes bounds a slice; a transaction that needs more comes as several. A single row may exceed it. Default 4 MiB.
 	MaxSliceBytes int
+	// SpillBytes bounds the memory of events that have to wait for what becomes of their transaction: XA transactions between PREPARE
+	// and COMMIT, transactions with savepoints, and MariaDB's (each until its end). What is more waits in files in SpillDir. One
+	// event alone may exceed it. Default 16 MiB.
+	SpillBytes int
+	// SpillDir is the directory of those files. They need as much space as the open XA transactions and the one that is being read
+	// have in the binlog; nobody else can read them, and they go when they are not needed any more, at the latest with the process
+	// (where a file in use cannot lose its name: with Close). Default [os.TempDir].
+	SpillDir string
 	// HeartbeatPeriod is how often the server shows that the connection lives when it has nothing to send. After three of them
 	// without a byte the connection counts as lost. Default 5 s.
 	HeartbeatPeriod time.Duration
@@ -61,6 +70,7 @@ type Config struct {
 
 const (
 	defaultMaxSliceBytes   = 4 << 20
+	defaultSpillBytes      = 16 << 20
 	defaultHeartbeatPeriod = 5 * time.Second
 	maxHeartbeatPeriod     = time.Hour
 )
@@ -96,6 +106,16 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxSliceBytes < 0 {
 		errs = append(errs, fmt.Errorf("MaxSliceBytes %d: want a positive number, or 0 for %d", c.MaxSliceBytes, defaultMaxSliceBytes))
 	}
+	if c.SpillBytes < 0 {
+		errs = append(errs, fmt.Errorf("SpillBytes %d: want a positive number, or 0 for %d", c.SpillBytes, defaultSpillBytes))
+	}
+	if c.SpillDir != "" {
+		if info, err := os.Stat(c.SpillDir); err != nil {
+			errs = append(errs, fmt.Errorf("SpillDir: %w", err))
+		} else if !info.IsDir() {
+			errs = append(errs, fmt.Errorf("SpillDir %s: want a directory", c.SpillDir))
+		}
+	}
 	if c.HeartbeatPeriod < 0 || c.HeartbeatPeriod > maxHeartbeatPeriod || c.HeartbeatPeriod > 0 && c.HeartbeatPeriod < time.Millisecond {
 		errs = append(errs, fmt.Errorf("HeartbeatPeriod %v: want 1ms to %v, or 0 for %v", c.HeartbeatPeriod, maxHeartbeatPeriod, defaultHeartbeatPeriod))
 	}
@@ -104,6 +124,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.MaxSliceBytes == 0 {
 		c.MaxSliceBytes = defaultMaxSliceBytes
+	}
+	if c.SpillBytes == 0 {
+		c.SpillBytes = defaultSpillBytes
 	}
 	if c.HeartbeatPeriod == 0 {
 		c.HeartbeatPeriod = defaultHeartbeatPeriod

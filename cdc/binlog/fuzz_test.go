@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/go-mysql-org/go-mysql/replication"
+	"github.com/millrace-go/millrace/cdc"
 )
 
 // The decoders read what a server sent, or a damaged disk. Whatever it is: no panic, no memory without bound, and what is not an
@@ -28,6 +29,16 @@ func FuzzAssembler(f *testing.F) {
 		}
 		f.Add(flavor, stream)
 		f.Add(flavor, append(stream, payload...))
+		var waiting []byte
+		for _, line := range []string{"format", "gtid 1", "query XA START X'61',X'',1", "map 7 shop.item id:int name:text z:latin1 key=id", "write 7 1,a,b 2,c,d", "query SAVEPOINT s",
+			"update 7 end 1,a,b 1,c,d", "query ROLLBACK TO s", "query XA END X'61',X'',1", "xa-prepare a - 1", "gtid 2", "query XA COMMIT X'61',X'',1"} {
+			raw, err := b.build(line, nil)
+			if err != nil {
+				f.Fatal(err)
+			}
+			waiting = append(waiting, raw...)
+		}
+		f.Add(flavor, waiting)
 	}
 	f.Fuzz(func(t *testing.T, mariadb bool, data []byte) {
 		bounded(t, 64<<20+1000*uint64(len(data)), func() { fuzzAssembler(t, mariadb, data) })
@@ -38,6 +49,9 @@ func fuzzAssembler(t *testing.T, mariadb bool, data []byte) {
 	a := &assembler{flavor: MySQL, maxSlice: 1000, charsets: newCharsets(map[uint64]string{8: "latin1", 45: "utf8mb4"})}
 	if mariadb {
 		a.flavor = MariaDB
+	}
+	if err := a.resume(cdc.Position{}); err != nil {
+		t.Fatal(err)
 	}
 	for len(data) >= headerSize {
 		size := min(max(int(binary.LittleEndian.Uint32(data[9:])), headerSize), len(data))
@@ -177,6 +191,28 @@ func FuzzClassify(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(_ *testing.T, text string) { classify(text, 0) })
+}
+
+// FuzzXA: what an id's texts say comes back from its canonical form, and equals what the event of its prepare says.
+func FuzzXA(f *testing.F) {
+	f.Add("XA COMMIT X'6f',X'',1", []byte("\x00\x01\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00ab"))
+	f.Add("XA ROLLBACK 'it''s',0x00,4294967297", []byte("\x01\xff\xff\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, text string, body []byte) {
+		if s, err := parseXA(text, 0); err == nil {
+			again, err := parseXA("XA COMMIT "+s.id.String(), 0)
+			if err != nil || again.id != s.id {
+				t.Fatalf("%q: %s is read as %+v, %v", text, s.id, again.id, err)
+			}
+		}
+		id, _, err := parseXAPrepare(body)
+		if err != nil {
+			return
+		}
+		again, err := parseXA("XA COMMIT "+id.String(), 0)
+		if err != nil || !id.is(again.id) || len(id.global) > maxXIDPart || len(id.branch) > maxXIDPart {
+			t.Fatalf("%x: %s is read as %+v, %v", body, id, again.id, err)
+		}
+	})
 }
 
 func FuzzPayload(f *testing.F) {

@@ -13,7 +13,6 @@ type gtidEvent struct {
 	id         string    // in the server's notation
 	time       time.Time // commit on the server that first committed it; zero when the event does not say
 	standalone bool      // MariaDB: one event follows, without a commit
-	xa         bool      // MariaDB: the rows of an XA PREPARE, or its XA COMMIT or XA ROLLBACK
 }
 
 // parseGTID reads MySQL's GTID_EVENT.
@@ -123,11 +122,7 @@ func (c *cursor) signed() uint64 {
 
 // parseMariaDBGTID reads MariaDB's GTID_EVENT.
 func parseMariaDBGTID(e event) (gtidEvent, error) {
-	const (
-		standalone  = 1 << 0
-		preparedXA  = 1 << 6
-		completedXA = 1 << 7
-	)
+	const standalone = 1 << 0
 	c := cursor{rest: e.body}
 	sequence := c.uint(8)
 	domain := c.uint(4)
@@ -138,7 +133,7 @@ func parseMariaDBGTID(e event) (gtidEvent, error) {
 	id := strconv.AppendUint(nil, domain, 10)
 	id = strconv.AppendUint(append(id, '-'), uint64(e.server), 10)
 	id = strconv.AppendUint(append(id, '-'), sequence, 10)
-	return gtidEvent{id: string(id), standalone: flags&standalone != 0, xa: flags&(preparedXA|completedXA) != 0}, nil
+	return gtidEvent{id: string(id), standalone: flags&standalone != 0}, nil
 }
 
 // appendUUID appends 16 bytes in the form 3e11fa47-71ca-11e1-9e33-c80aa9429562.

@@ -41,11 +41,7 @@ func (s *Source) Horizon(ctx context.Context, from cdc.Position) (cdc.Horizon, e
 
 func (c *conn) horizon(ctx context.Context, from cdc.Position) (cdc.Horizon, error) {
 	h := cdc.Horizon{Server: c.cfg.Addr}
-	gtids, err := startSet(c.flavor, from)
-	if err != nil {
-		return h, err
-	}
-	set, err := gtid.Parse(c.flavor, gtids)
+	set, err := startSet(c.flavor, from)
 	if err != nil {
 		return h, err
 	}

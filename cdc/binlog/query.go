@@ -129,6 +129,7 @@ type statement struct {
 	schema, table string
 	// of ALTER TABLE … EXCHANGE or CONVERT PARTITION: the table that rows come from or go to
 	otherSchema, otherTable string
+	name                    string // of the savepoint
 }
 
 // classify looks at the words of a statement, as far as needed.
@@ -155,12 +156,22 @@ func classify(text string, mode sqlMode) statement {
 		for word := w.next(); !word.end; word = w.next() {
 			if word.is("TO") {
 				s.kind = queryRollbackTo
+				if w.peek().is("SAVEPOINT") {
+					w.next()
+				}
+				s.name = w.next().text
+				return s
 			} else if word.is("ALTER") {
 				s.kind = querySchema
 			}
 		}
-	case "SAVEPOINT", "RELEASE":
+	case "SAVEPOINT", "RELEASE": // SAVEPOINT name, RELEASE SAVEPOINT name
 		s.kind = querySavepoint
+		name := w.next()
+		if s.verb == "RELEASE" {
+			name = w.next()
+		}
+		s.name = name.text
 	case "XA":
 		s.kind = queryXA
 	case "INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "WITH", "SELECT", "CALL", "DO", "VALUES", "TABLE", "HANDLER", "EXECUTE", "IMPORT":

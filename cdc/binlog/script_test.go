@@ -7,11 +7,16 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	"github.com/millrace-go/millrace/cdc"
+	"github.com/millrace-go/millrace/eventstore"
 )
 
 // TestScripts runs the scripts in testdata: events in, slices or an error out. Each file begins with
 //
-//	source flavor=mysql [include=… exclude=… slice=BYTES checksum partial-rows] [columns=… without=… redact=… hash=… truncate=… key=(TABLES,COLUMN,…)]
+//	source flavor=mysql [include=… exclude=… slice=BYTES spill=BYTES checksum partial-rows] [columns=… without=… redact=… hash=… truncate=… key=(TABLES,COLUMN,…)]
+//
+// optionally followed by a position to begin at, its XA PREPAREs one a line (XID GTID [BEFORE]):
+//
+//	from GTIDS
 //
 // and goes on with blocks of events, one a line; the lines behind "compressed" with a space in front are inside of it. The
 // transcript shows what each block makes of it.
@@ -52,12 +57,43 @@ func TestScripts(t *testing.T) {
 						arg.Scan(t, 0, &slice)
 					case "partial-rows":
 						a.partialRows = true
+					case "spill":
+						arg.Scan(t, 0, &a.spill.limit)
+						a.spill.dir = t.TempDir()
 					case "checksum":
 						b.checksum = true
 					}
 				}
 				a.maxSlice = slice
+				if err := a.resume(cdc.Position{}); err != nil {
+					return err.Error()
+				}
 				return ""
+			case "from":
+				from := cdc.Position{Flavor: a.flavor}
+				for _, arg := range d.CmdArgs {
+					from.GTIDs += arg.Key
+				}
+				for line := range strings.Lines(d.Input) {
+					words := append(strings.Fields(line), "")
+					from.Prepared = append(from.Prepared, eventstore.Prepare{XID: words[0], GTID: words[1], Before: words[2]})
+				}
+				set, err := startSet(a.flavor, from)
+				if err == nil {
+					err = a.resume(from)
+				}
+				if err != nil {
+					return err.Error()
+				}
+				return "the server sends what is not in " + set.String()
+			case "files": // the transactions that wait in files, and the bytes that wait in memory
+				files := 0
+				for _, held := range a.prepared {
+					if held.file != nil {
+						files++
+					}
+				}
+				return fmt.Sprintf("%d of %d XA transactions in files, %d bytes in memory", files, len(a.prepared), a.spill.used)
 			case "events":
 				return runScript(a, b, strings.Split(d.Input, "\n"))
 			case "corrupt": // the last event of the block has a flipped bit
@@ -129,6 +165,15 @@ func describe(out *strings.Builder, s *cdc.Slice) {
 	}
 	if s.Last {
 		fmt.Fprintf(out, " last at %s:%d of %s", s.File, s.Offset, s.Server)
+	}
+	if s.Prepared != nil {
+		fmt.Fprintf(out, " prepared %s", s.Prepared.XID)
+		if s.Prepared.Before != "" {
+			fmt.Fprintf(out, " behind %s", s.Prepared.Before)
+		}
+	}
+	if s.Completed != "" {
+		fmt.Fprintf(out, " completed %s", s.Completed)
 	}
 	fmt.Fprintf(out, " %s\n", s.Time.Format("2006-01-02T15:04:05.999999Z"))
 	for _, c := range s.Schema {

@@ -10,32 +10,45 @@ import (
 	"github.com/millrace-go/millrace/internal/gtid"
 )
 
-// startSet returns the position's set in the server's notation.
-func startSet(flavor string, from cdc.Position) (string, error) {
+// startSet returns what the server is not to send: the position's set without the XA transactions that are open there, whose events
+// are needed again.
+func startSet(flavor string, from cdc.Position) (*gtid.Set, error) {
 	if from.Flavor != "" && from.Flavor != flavor {
-		return "", fmt.Errorf("open binlog stream: the position is of a %s server, this is %s", from.Flavor, flavor)
+		return nil, fmt.Errorf("open binlog stream: the position is of a %s server, this is %s", from.Flavor, flavor)
 	}
 	set, err := gtid.Parse(flavor, from.GTIDs)
-	if err != nil {
-		return "", fmt.Errorf("open binlog stream: %w", err)
+	for _, p := range from.Prepared {
+		if err == nil {
+			err = set.Remove(p.GTID, p.Before)
+		}
 	}
-	return set.String(), nil
+	if err != nil {
+		return nil, fmt.Errorf("open binlog stream: %w", err)
+	}
+	return set, nil
 }
 
 // checkPurged says cdc.ErrPositionLost when the server has purged something behind the set. MariaDB has no such question: it answers
 // when the stream begins.
-func (c *conn) checkPurged(ctx context.Context, gtids string) error {
+func (c *conn) checkPurged(ctx context.Context, set *gtid.Set, from cdc.Position) error {
 	if c.flavor != MySQL {
 		return nil
 	}
-	missing, err := c.value(ctx, fmt.Sprintf("SELECT GTID_SUBTRACT(@@GLOBAL.gtid_purged, '%s')", gtids))
-	if err != nil {
+	text, err := c.value(ctx, fmt.Sprintf("SELECT GTID_SUBTRACT(@@GLOBAL.gtid_purged, '%s')", set))
+	if err != nil || text == "" {
 		return err
 	}
-	if missing != "" {
-		return lost(fmt.Sprintf("open binlog stream at %s: the server has purged %s", c.cfg.Addr, flat(missing)), nil)
+	text = flat(text)
+	missing, err := gtid.Parse(MySQL, text)
+	if err != nil {
+		return fmt.Errorf("open binlog stream: purged set of %s: %w", c.cfg.Addr, err)
 	}
-	return nil
+	for _, p := range from.Prepared {
+		if one, err := gtid.Parse(MySQL, p.GTID); err == nil && missing.Contains(one) {
+			text += fmt.Sprintf(" (%s is the XA PREPARE of %s, whose rows are needed when it is committed)", p.GTID, p.XID)
+		}
+	}
+	return lost(fmt.Sprintf("open binlog stream at %s: the server has purged %s", c.cfg.Addr, text), nil)
 }
 
 // flat takes the line breaks out of a set as MySQL prints it.

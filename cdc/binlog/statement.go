@@ -7,8 +7,8 @@ import (
 	"github.com/go-mysql-org/go-mysql/replication"
 )
 
-// query takes a statement that stands in the binlog as its text.
-func (a *assembler) query(e event) error {
+// statement reads and classifies a statement that stands in the binlog as its text.
+func (a *assembler) statement(e event) (queryEvent, statement, error) {
 	q, err := parseQuery(e.body)
 	if err == nil && e.kind == replication.MARIADB_QUERY_COMPRESSED_EVENT {
 		var text []byte
@@ -16,13 +16,21 @@ func (a *assembler) query(e event) error {
 		q.text = string(text)
 	}
 	if err != nil {
-		return a.fail(err)
+		return q, statement{}, a.fail(err)
+	}
+	q.decode(a.charsets)
+	return q, classify(q.text, q.mode), nil
+}
+
+// query takes a statement that stands in the binlog as its text.
+func (a *assembler) query(e event) error {
+	q, s, err := a.statement(e)
+	if err != nil {
+		return err
 	}
 	if !a.tx.open {
 		return a.fail(errors.New("a statement outside a transaction"))
 	}
-	q.decode(a.charsets)
-	s := classify(q.text, q.mode)
 	switch s.kind {
 	case queryBegin:
 		if a.tx.began {
@@ -33,18 +41,13 @@ func (a *assembler) query(e event) error {
 	case queryCommit:
 		return a.end(e)
 	case queryRollback:
-		if a.tx.rows > 0 {
-			return a.fail(errors.New("a transaction with rows was rolled back in the binlog: changes of tables with and without " +
-				"transactions are mixed, which is not supported yet"))
-		}
-		return a.end(e)
+		return a.rollBack(e)
 	case querySavepoint:
-		return nil
+		return a.savepoint(s)
 	case queryRollbackTo:
-		return a.fail(errors.New("ROLLBACK TO SAVEPOINT in the binlog: changes of tables with and without transactions are mixed, which " +
-			"is not supported yet"))
+		return a.rollBackTo(s)
 	case queryXA:
-		return a.fail(errXA)
+		return a.xa(q)
 	case queryErases:
 		if t := a.captured(q.schema, s); t != nil {
 			return a.failTable(t, errors.New("an ALTER TABLE that moves partitions or tablespaces "+

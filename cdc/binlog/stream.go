@@ -22,6 +22,7 @@ type stream struct {
 	batch    batch
 	next     int // event of the batch
 	err      error
+	decoding sync.Mutex // held by Next, and for good by Close
 	close    sync.Once
 	done     sync.WaitGroup
 }
@@ -45,6 +46,10 @@ func (s *stream) read(buf *bytes.Buffer) {
 }
 
 func (s *stream) Next(ctx context.Context) (*cdc.Slice, error) {
+	if !s.decoding.TryLock() {
+		return nil, errClosed
+	}
+	defer s.decoding.Unlock()
 	if s.err != nil {
 		return nil, s.err
 	}
@@ -76,11 +81,14 @@ func (s *stream) pull(ctx context.Context) (*cdc.Slice, error) {
 	}
 }
 
-// Close ends the stream and waits for its goroutine.
+// Close ends the stream, waits for its goroutine and for a call of Next, and removes its files.
 func (s *stream) Close() error {
 	s.close.Do(func() {
 		close(s.inbox.closed)
 		s.conn.socket.Close()
+		s.done.Wait()
+		s.decoding.Lock()
+		s.asm.close()
 	})
 	s.done.Wait()
 	return nil
@@ -110,14 +118,14 @@ func (s *Source) open(ctx context.Context, from cdc.Position) (*stream, error) {
 }
 
 func (s *Source) begin(ctx context.Context, c *conn, from cdc.Position) (*stream, error) {
-	gtids, err := startSet(c.flavor, from)
+	set, err := startSet(c.flavor, from)
 	if err != nil {
 		return nil, err
 	}
 	if err := c.checkExecuted(ctx, from); err != nil {
 		return nil, err
 	}
-	if err := c.checkPurged(ctx, gtids); err != nil {
+	if err := c.checkPurged(ctx, set, from); err != nil {
 		return nil, err
 	}
 	names, err := c.collations(ctx)
@@ -130,11 +138,14 @@ func (s *Source) begin(ctx context.Context, c *conn, from cdc.Position) (*stream
 	}
 	st := &stream{conn: c, serverID: s.serverID(), inbox: newInbox(), asm: &assembler{
 		flavor: c.flavor, filter: s.cfg.Filter, choice: s.cfg.choice(), charsets: newCharsets(names), maxSlice: s.cfg.MaxSliceBytes, server: server,
-		partialRows: s.cfg.PartialRows}}
+		partialRows: s.cfg.PartialRows, spill: spill{dir: s.cfg.SpillDir, limit: s.cfg.SpillBytes}}}
+	if err := st.asm.resume(from); err != nil {
+		return nil, fmt.Errorf("open binlog stream: %w", err)
+	}
 	if st.asm.lowerNames, err = c.lowerNames(ctx); err != nil {
 		return nil, err
 	}
-	if err := c.dump(ctx, gtids, st.serverID); err != nil {
+	if err := c.dump(ctx, set.String(), st.serverID); err != nil {
 		return nil, err
 	}
 	buf := new(bytes.Buffer)

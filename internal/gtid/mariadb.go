@@ -10,23 +10,32 @@ import (
 
 // parseMariaDB adds domain-server-sequence. Several GTIDs of one domain are a binlog state.
 func (s *Set) parseMariaDB(item string) error {
-	parts := strings.Split(item, "-")
-	if len(parts) != 3 {
-		return errors.New("want domain-server-sequence")
+	id, d, err := parseDomain(item)
+	if err != nil {
+		return err
 	}
-	id, err1 := strconv.ParseUint(parts[0], 10, 32)
-	server, err2 := strconv.ParseUint(parts[1], 10, 32)
-	sequence, err3 := strconv.ParseUint(parts[2], 10, 64)
-	if err1 != nil || err2 != nil || err3 != nil {
-		return errors.New("want domain-server-sequence, three integers")
-	}
-	have, ok := s.domains[uint32(id)]
+	have, ok := s.domains[id]
 	if ok && have.writers == nil {
 		have.writers = map[uint32]uint64{have.server: have.sequence}
-		s.domains[uint32(id)] = have
+		s.domains[id] = have
 	}
-	s.addDomain(uint32(id), domain{server: uint32(server), sequence: sequence})
+	s.addDomain(id, d)
 	return nil
+}
+
+func parseDomain(item string) (uint32, domain, error) {
+	first, rest, _ := strings.Cut(item, "-")
+	second, third, ok := strings.Cut(rest, "-")
+	if !ok || strings.Contains(third, "-") {
+		return 0, domain{}, errors.New("want domain-server-sequence")
+	}
+	id, err1 := strconv.ParseUint(first, 10, 32)
+	server, err2 := strconv.ParseUint(second, 10, 32)
+	sequence, err3 := strconv.ParseUint(third, 10, 64)
+	if err1 != nil || err2 != nil || err3 != nil {
+		return 0, domain{}, errors.New("want domain-server-sequence, three integers")
+	}
+	return uint32(id), domain{server: uint32(server), sequence: sequence}, nil
 }
 
 // addDomain adds everything of a domain up to d.
@@ -43,6 +52,18 @@ func (s *Set) addDomain(id uint32, d domain) {
 		have.server, have.sequence = d.server, d.sequence
 	}
 	s.domains[id] = have
+}
+
+// rewind goes back to before in every domain of gtids where that is earlier.
+func (s *Set) rewind(gtids, before *Set) {
+	for id := range gtids.domains {
+		have, ok := s.domains[id]
+		if to, some := before.domains[id]; ok && !some {
+			delete(s.domains, id)
+		} else if ok && to.sequence < have.sequence {
+			s.domains[id] = to
+		}
+	}
 }
 
 func (s *Set) appendMariaDB(dst []byte) []byte {

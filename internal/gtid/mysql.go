@@ -57,6 +57,19 @@ func (s *source) add(iv interval) {
 	s.intervals = slices.Replace(s.intervals, at, end, iv)
 }
 
+func (s *source) remove(iv interval) {
+	var left []interval
+	for _, have := range s.intervals {
+		if have.first < iv.first {
+			left = append(left, interval{have.first, min(have.last, iv.first-1)})
+		}
+		if have.last > iv.last {
+			left = append(left, interval{max(have.first, iv.last+1), have.last})
+		}
+	}
+	s.intervals = left
+}
+
 func (s *source) contains(iv interval) bool {
 	at, _ := slices.BinarySearchFunc(s.intervals, iv.first, func(have interval, first uint64) int {
 		if have.last < first {

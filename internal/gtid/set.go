@@ -3,6 +3,7 @@ package gtid
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -69,6 +70,14 @@ func (s *Set) Add(text string) error {
 			return nil
 		}
 	}
+	if s.flavor == MariaDB && strings.IndexByte(text, ',') < 0 && text != "" {
+		id, d, err := parseDomain(text)
+		if err != nil {
+			return fmt.Errorf("gtid set item %q: %w", text, err)
+		}
+		s.addDomain(id, d)
+		return nil
+	}
 	other, err := Parse(s.flavor, text)
 	if err != nil {
 		return err
@@ -82,6 +91,33 @@ func (s *Set) Add(text string) error {
 	for id, d := range other.domains {
 		s.addDomain(id, d)
 	}
+	return nil
+}
+
+// Remove takes the transactions named by gtids out. A MariaDB set cannot have holes: it goes back to what before has in their domains,
+// which must be everything that was executed before them.
+func (s *Set) Remove(gtids, before string) error {
+	other, err := Parse(s.flavor, gtids)
+	if err != nil {
+		return err
+	}
+	place, err := Parse(s.flavor, before)
+	if err != nil {
+		return err
+	}
+	for _, src := range other.sources {
+		mine := s.find(src.name)
+		if mine == nil {
+			continue
+		}
+		for _, iv := range src.intervals {
+			mine.remove(iv)
+		}
+		if len(mine.intervals) == 0 {
+			s.sources = slices.DeleteFunc(s.sources, func(have source) bool { return have.name == src.name })
+		}
+	}
+	s.rewind(other, place)
 	return nil
 }
 

@@ -150,3 +150,25 @@ func TestDisjoint(t *testing.T) {
 		}
 	}
 }
+
+func TestRemove(t *testing.T) {
+	for _, tt := range []struct{ flavor, set, gtids, before, want string }{
+		{MySQL, uuidA + ":1-9", uuidA + ":5", "", uuidA + ":1-4:6-9"},
+		{MySQL, uuidA + ":1-9", uuidA + ":1:9", "", uuidA + ":2-8"},
+		{MySQL, uuidA + ":1-9:blue:4", uuidA + ":blue:4", "", uuidA + ":1-9"},
+		{MySQL, uuidA + ":3," + uuidB + ":1", uuidA + ":3", "", uuidB + ":1"},
+		{MySQL, uuidA + ":1-9", uuidB + ":5", "", uuidA + ":1-9"},
+		{MySQL, uuidA + ":1-3:7-9", uuidA + ":2-8", "", uuidA + ":1:9"},
+		{MariaDB, "0-1-9,1-2-5", "0-1-7", "0-2-6,1-2-2", "0-2-6,1-2-5"},
+		{MariaDB, "0-1-5,1-2-5", "0-1-7", "0-1-6", "0-1-5,1-2-5"},
+		{MariaDB, "0-1-9,1-2-5", "1-2-1", "0-1-6", "0-1-9"},
+	} {
+		s, err := Parse(tt.flavor, tt.set)
+		if err == nil {
+			err = s.Remove(tt.gtids, tt.before)
+		}
+		if err != nil || s.String() != tt.want {
+			t.Errorf("%s without %s (before it %s): %q, %v; want %q", tt.set, tt.gtids, tt.before, s, err, tt.want)
+		}
+	}
+}

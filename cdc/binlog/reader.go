@@ -1,0 +1,60 @@
+package binlog
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+)
+
+// eventReader reads events that stand one behind the other, in memory or in a stream. The zero value has none.
+type eventReader struct {
+	rest   []byte // what is left in memory
+	stream io.Reader
+	buf    []byte // the event at hand of a stream
+}
+
+var errEvents = errors.New("events within a transaction: corrupt")
+
+// reset begins with other events: those of stream when it is not nil.
+func (r *eventReader) reset(events []byte, stream io.Reader) {
+	r.rest, r.stream, r.buf = events, stream, keep(r.buf)
+}
+
+// next returns the next event's bytes, nil at the end. They are valid until the next call.
+func (r *eventReader) next() ([]byte, error) {
+	if r.stream == nil {
+		if len(r.rest) == 0 {
+			return nil, nil
+		}
+		if len(r.rest) < headerSize {
+			return nil, errEvents
+		}
+		size := binary.LittleEndian.Uint32(r.rest[9:])
+		if size < headerSize || uint64(size) > uint64(len(r.rest)) {
+			return nil, errEvents
+		}
+		raw := r.rest[:size]
+		r.rest = r.rest[size:]
+		return raw, nil
+	}
+	var head [headerSize]byte
+	if _, err := io.ReadFull(r.stream, head[:]); errors.Is(err, io.EOF) {
+		r.stream = nil
+		return nil, nil
+	} else if err != nil {
+		return nil, errors.Join(errEvents, err)
+	}
+	size := binary.LittleEndian.Uint32(head[9:])
+	if size < headerSize {
+		return nil, errEvents
+	}
+	// Grow as the bytes come, so that a corrupt size takes no memory.
+	buf := bytes.NewBuffer(append(keep(r.buf), head[:]...))
+	n, err := io.CopyN(buf, r.stream, int64(size-headerSize))
+	if err != nil || n != int64(size-headerSize) {
+		return nil, errors.Join(errEvents, err)
+	}
+	r.buf = buf.Bytes()
+	return r.buf, nil
+}
