@@ -3,10 +3,12 @@ package binlog
 import (
 	"bytes"
 	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/millrace-go/millrace/cdc"
+	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/internal/gtid"
 )
 
@@ -17,6 +19,9 @@ type transaction struct {
 	whole   bool
 	time    time.Time
 	changes []cdc.Change
+
+	prepared  *eventstore.Prepare // of an XA PREPARE
+	completed string              // id of an XA COMMIT or XA ROLLBACK
 }
 
 // read returns the transactions after from up to and with until, on the way through a stream of its own.
@@ -61,6 +66,7 @@ func readStream(ctx context.Context, stream cdc.Stream, from, until cdc.Position
 			tx.changes = append(tx.changes, c)
 		}
 		if tx.whole = slice.Last; slice.Last {
+			tx.prepared, tx.completed = slice.Prepared, slice.Completed
 			if err := set.Add(slice.ID); err != nil {
 				return txs, err
 			}
@@ -80,6 +86,17 @@ func add(t *testing.T, p cdc.Position, id string) cdc.Position {
 		t.Fatal(err)
 	}
 	return cdc.Position{Flavor: p.Flavor, GTIDs: set.String()}
+}
+
+// behind returns the position with one transaction more, with the XA transactions that are open there.
+func behind(t *testing.T, p cdc.Position, tx transaction) cdc.Position {
+	t.Helper()
+	next := add(t, p, tx.id)
+	next.Prepared = slices.DeleteFunc(slices.Clone(p.Prepared), func(p eventstore.Prepare) bool { return p.XID == tx.completed })
+	if tx.prepared != nil {
+		next.Prepared = append(next.Prepared, *tx.prepared)
+	}
+	return next
 }
 
 // changes are all changes of transactions.
