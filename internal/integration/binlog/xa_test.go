@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,6 +24,7 @@ type xaHistory struct {
 	rnd  *rand.Rand
 	next int        // id of the next row
 	open []xaBranch // prepared
+	lost int        // prepared, and forgotten by the server when it was restarted
 	want [][]string // of each transaction, its changes
 }
 
@@ -147,7 +149,7 @@ func (h *xaHistory) complete(t *testing.T, i int, commit bool) {
 		verb, b.rows = "ROLLBACK", nil
 	}
 	if _, err := b.conn.ExecContext(context.Background(), "XA "+verb+" "+b.id); err != nil {
-		t.Fatal(err)
+		t.Fatalf("XA %s %s, whose rows are %s: %v; prepared are %v", verb, b.id, b.rows, err, h.rows(t, "XA RECOVER CONVERT XID"))
 	}
 	h.want = append(h.want, b.rows)
 }
@@ -166,6 +168,16 @@ func (h *xaHistory) restart(t *testing.T, server *servers.Server) {
 		t.Fatal(err)
 	}
 	h.DB = connect(t, server.Address().DSN(h.schema))
+	kept := h.open[:0:0]
+	for _, b := range h.open { // MySQL 9.7 was seen to forget one of five
+		if !slices.ContainsFunc(h.rows(t, "XA RECOVER"), func(row []string) bool { return strings.HasPrefix(b.id, "'"+strings.Split(row[3], " ")[0]+" ") }) {
+			t.Logf("the server has lost %s", b.id)
+			h.lost++
+			continue
+		}
+		kept = append(kept, b)
+	}
+	h.open = kept
 }
 
 // brief writes changes as xaHistory expects them.
@@ -227,6 +239,9 @@ func testXA(t *testing.T, kind servers.Kind, compressed bool, edit func(*binlog.
 	for range 25 {
 		h.step(t)
 	}
+	for len(h.open) == 0 {
+		h.step(t)
+	}
 	for len(h.open) > 1 { // one stays open
 		h.complete(t, 0, true)
 	}
@@ -270,8 +285,8 @@ func testXA(t *testing.T, kind servers.Kind, compressed bool, edit func(*binlog.
 		}
 	}
 	t.Logf("%d transactions, up to %d prepared at a time", len(all), most)
-	if len(at.Prepared) != 1 {
-		t.Errorf("%d transactions are open in the end, want 1", len(at.Prepared))
+	if len(at.Prepared) != 1+h.lost {
+		t.Errorf("%d transactions are open in the end, want %d", len(at.Prepared), 1+h.lost)
 	}
 	if want := h.value(t, "SELECT COUNT(*) FROM a"); fmt.Sprint(len(finalRows(t, all))) != want {
 		t.Errorf("%d rows are left of the stream's, %s in the table", len(finalRows(t, all)), want)
@@ -360,7 +375,7 @@ func TestBigXA(t *testing.T) {
 		conn, exec := d.session(t)
 		defer conn.Close()
 		exec("XA START 'big'")
-		exec("INSERT INTO item SELECT a.n * 1000 + b.n, REPEAT(SHA2(a.n * 1000 + b.n, 256), 4) FROM num a, num b WHERE a.n < 100")
+		exec("INSERT INTO item SELECT a.n * 1000 + b.n, REPEAT(SHA2(a.n * 1000 + b.n, 256), 4) FROM num a, num b WHERE a.n < 100 ORDER BY 1")
 		exec("XA END 'big'")
 		exec("XA PREPARE 'big'")
 		exec("XA COMMIT 'big'")
@@ -397,7 +412,7 @@ func TestBigXA(t *testing.T) {
 		if got != rows || prepared != 1 {
 			t.Errorf("got %d rows, %d prepares", got, prepared)
 		}
-		if peak > before.HeapInuse+24<<20 {
+		if peak > before.HeapInuse+40<<20 {
 			t.Errorf("the heap grew from %d to %d MiB", before.HeapInuse>>20, peak>>20)
 		}
 	})
