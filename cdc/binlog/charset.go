@@ -12,6 +12,18 @@ type charset struct {
 	decode func([]byte) ([]byte, error)
 }
 
+// appendJSON appends text of this character set as a JSON string.
+func (s *charset) appendJSON(dst, text []byte) ([]byte, error) {
+	if s.decode == nil {
+		return appendJSONString(dst, text)
+	}
+	text, err := s.decode(text)
+	if err != nil {
+		return dst, err
+	}
+	return appendJSONString(dst, text)
+}
+
 var utf8Charset = charset{name: "utf8mb4"}
 
 // charsets finds a collation's character set. The server's own list says which collation belongs to which.

@@ -63,6 +63,9 @@ func connect(ctx context.Context, cfg *Config) (_ *conn, err error) {
 	}
 	vendor, err := client.ConnectWithDialer(ctx, "tcp", cfg.Addr, cfg.User, cfg.Password, "", dial, func(v *client.Conn) error {
 		v.SetTLSConfig(cfg.TLS)
+		// One form of queries and answers from all servers: see result.
+		v.UnsetCapability(mysql.CLIENT_QUERY_ATTRIBUTES)
+		v.UnsetCapability(mysql.CLIENT_DEPRECATE_EOF)
 		return nil
 	})
 	if err != nil {

@@ -64,9 +64,9 @@ func renderTimestamp(c *column, dst, src []byte) ([]byte, int, error) {
 		return dst, 0, errTemporal
 	}
 	dst = append(dst, '"')
-	if seconds == 0 { // the zero timestamp; the epoch itself cannot be stored
+	if seconds == 0 && micros == 0 { // the zero timestamp; with a fraction it is what the servers make of an instant beyond the type's end
 		dst = appendDate(dst, 0, 0, 0)
-		dst = appendTime(append(dst, ' '), 0, 0, 0, micros, c.width)
+		dst = appendTime(append(dst, ' '), 0, 0, 0, 0, c.width)
 		return append(dst, '"'), c.bytes, nil
 	}
 	year, month, day := time.Unix(int64(seconds), 0).UTC().Date()

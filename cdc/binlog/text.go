@@ -46,11 +46,7 @@ func renderText(c *column, dst, src []byte) ([]byte, int, error) {
 	if err != nil {
 		return dst, 0, err
 	}
-	text, err := c.charset.decode(value)
-	if err != nil {
-		return dst, 0, err
-	}
-	dst, err = appendJSONString(dst, text)
+	dst, err = c.charset.appendJSON(dst, value)
 	return dst, c.width + len(value), err
 }
 
@@ -59,8 +55,11 @@ func renderBase64(c *column, dst, src []byte) ([]byte, int, error) {
 	if err != nil {
 		return dst, 0, err
 	}
-	dst = base64.StdEncoding.AppendEncode(append(dst, '"'), value)
-	return append(dst, '"'), c.width + len(value), nil
+	return appendBase64(dst, value), c.width + len(value), nil
+}
+
+func appendBase64(dst, value []byte) []byte {
+	return append(base64.StdEncoding.AppendEncode(append(dst, '"'), value), '"')
 }
 
 // renderPaddedBase64 renders BINARY(n): the event has lost the trailing zero bytes, which belong to the value.
@@ -73,8 +72,7 @@ func renderPaddedBase64(c *column, dst, src []byte) ([]byte, int, error) {
 	if len(value) < c.bytes {
 		value = append(make([]byte, 0, c.bytes), value...)[:c.bytes]
 	}
-	dst = base64.StdEncoding.AppendEncode(append(dst, '"'), value)
-	return append(dst, '"'), n, nil
+	return appendBase64(dst, value), n, nil
 }
 
 var errNotUTF8 = errors.New("the text is not valid in its character set, and JSON cannot hold it as it is")

@@ -22,6 +22,11 @@ type oracle struct {
 	same func(got, want string) bool
 }
 
+// equal compares a value's JSON with what json made of the server's text, or null.
+func (o oracle) equal(got, want string) bool {
+	return got == want || o.same != nil && want != "null" && o.same(got, want)
+}
+
 var (
 	asNumber = oracle{expression: "%s", json: verbatim}
 	asCount  = oracle{expression: "CAST(%s AS UNSIGNED)", json: verbatim}
@@ -113,6 +118,25 @@ type column struct {
 	oracle oracle
 	values []string
 	only   servers.Kind // "" on both
+	inKey  bool         // the table's key begins with the column
+}
+
+// canBeKey tells whether an index can hold the column.
+func (c column) canBeKey() bool {
+	for _, not := range []string{"JSON", "GEOMETRY", "POINT", "VECTOR", "INT GENERATED", "INT INVISIBLE", "CHAR(0)", "BINARY(0)"} {
+		if strings.HasPrefix(c.define, not) {
+			return false
+		}
+	}
+	return len(c.values) > 0
+}
+
+// prefix is the length of the column in an index, where it needs one.
+func (c column) prefix() string {
+	if word, _, _ := strings.Cut(c.define, " "); strings.HasSuffix(word, "TEXT") || strings.HasSuffix(word, "BLOB") {
+		return "(7)"
+	}
+	return ""
 }
 
 func (c column) on(kind servers.Kind) bool { return c.only == "" || c.only == kind }

@@ -1,0 +1,294 @@
+package binlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/millrace-go/millrace/cdc"
+)
+
+// selectTimeout bounds how long the server may think before it sends the first row, and between rows.
+const selectTimeout = 10 * time.Minute
+
+// Select reads a table by SELECT and calls row with the key and the image of each row, the same bytes that the stream has for a row
+// with these values. rest is SQL that follows the table's name (WHERE, ORDER BY, LIMIT) and goes into the statement as it is; empty
+// reads the whole table. The filter is not asked. The slices are valid until row returns; its error ends the reading. One call is one
+// connection and one statement; the context cancels it.
+//
+// A column that the stream refuses is refused here with the same error, as a [*cdc.DecodeError] without a position.
+func (s *Source) Select(ctx context.Context, schema, table, rest string, row func(key, image []byte) error) error {
+	c, err := connect(ctx, &s.cfg)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if err := c.prepareSelect(ctx); err != nil {
+		return err
+	}
+	names, err := c.collations(ctx)
+	if err != nil {
+		return err
+	}
+	sel, err := c.newSelection(ctx, schema, table, newCharsets(names))
+	if err != nil {
+		return err
+	}
+	result, err := c.selectRows(ctx, sel, rest)
+	if err != nil {
+		return err
+	}
+	defer result.close()
+	var buf buffer
+	for {
+		buf.json = keep(buf.json)
+		key, image, err := result.next(&buf)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = row(buf.bytes(key), buf.bytes(image))
+		}
+		if err != nil {
+			c.socket.Close() // the rest of the result is still on its way
+			return err
+		}
+	}
+}
+
+// prepareSelect sets the session up so that values come as the table has them: text in the column's own character set, instants in
+// UTC, CHAR without padding, all rows.
+func (c *conn) prepareSelect(ctx context.Context) error {
+	_, err := c.query(ctx, "SET SESSION character_set_results = NULL, time_zone = '+00:00', sql_mode = '', sql_select_limit = 18446744073709551615")
+	return err
+}
+
+// selection is how a table is read by SELECT: made once, used for many results. It must be made anew when the table's definition
+// changes; a result whose columns are not those of the selection is an error.
+type selection struct {
+	table     *table
+	columns   []selectedColumn // by place in the table
+	statement string           // SELECT … FROM …
+}
+
+// selectedColumn is what a result says of a column, and how its values are rendered.
+type selectedColumn struct {
+	column *column
+	render textRenderer
+	field  fieldType
+}
+
+// fieldType is what must not change from one result to the next.
+type fieldType struct {
+	kind     uint8
+	charset  uint16
+	flags    uint16
+	decimals uint8
+}
+
+func fieldTypeOf(f *mysql.Field) fieldType {
+	const flags = mysql.UNSIGNED_FLAG | mysql.BINARY_FLAG | mysql.ENUM_FLAG | mysql.SET_FLAG
+	return fieldType{f.Type, f.Charset, f.Flag & flags, f.Decimal}
+}
+
+// newSelection prepares to read a table. The session must have been through prepareSelect.
+func (c *conn) newSelection(ctx context.Context, schema, name string, charsets *charsets) (*selection, error) {
+	defined, err := c.definition(ctx, schema, name)
+	if err != nil {
+		return nil, err
+	}
+	refused := func(err error) error {
+		e := &cdc.DecodeError{Table: schema + "." + name, Err: err}
+		if of, ok := errors.AsType[*columnError](err); ok {
+			e.Column, e.Err = of.column, of.err
+		}
+		return fmt.Errorf("select from %s.%s at %s: %w", schema, name, c.cfg.Addr, e)
+	}
+	list := make([]string, len(defined.columns))
+	for i := range defined.columns {
+		if list[i], err = defined.columns[i].expression(); err != nil {
+			return nil, refused(&columnError{defined.columns[i].name, err})
+		}
+	}
+	s := &selection{columns: make([]selectedColumn, len(list))}
+	s.statement = fmt.Sprintf("SELECT %s FROM %s.%s", strings.Join(list, ", "), quote(schema), quote(name))
+	result, err := c.query(ctx, s.statement+" LIMIT 0")
+	if err != nil {
+		return nil, err
+	}
+	if len(result.Fields) != len(list) {
+		return nil, fmt.Errorf("select from %s.%s at %s: %d columns, want %d", schema, name, c.cfg.Addr, len(result.Fields), len(list))
+	}
+	m := &tableMap{schema: schema, name: name, named: true, key: defined.key, columns: make([]columnMap, len(list))}
+	for i, f := range result.Fields {
+		m.columns[i] = defined.columns[i].columnMap(f)
+		s.columns[i].field = fieldTypeOf(f)
+	}
+	if s.table, err = newTable(m, charsets); err != nil {
+		return nil, refused(err)
+	}
+	for i := range s.columns {
+		col := &s.columns[i]
+		col.column = &s.table.columns[i]
+		if err := col.setRender(&m.columns[i], &defined.columns[i], charsets); err != nil {
+			return nil, refused(&columnError{col.column.name, err})
+		}
+	}
+	return s, nil
+}
+
+// result is the answer to one SELECT. Until it has come to its end the connection is good for nothing else.
+type result struct {
+	conn    *conn
+	sel     *selection
+	packet  bytes.Buffer
+	key     []span
+	stop    func() bool // ends the watch over the context
+	ctx     context.Context
+	timeout time.Duration // the connection's own
+}
+
+// selectRows begins to read rows: rest is what follows the table's name in the statement. A cancelled context breaks the connection.
+func (c *conn) selectRows(ctx context.Context, s *selection, rest string) (*result, error) {
+	r := &result{conn: c, sel: s, ctx: ctx, timeout: c.socket.timeout}
+	r.stop = context.AfterFunc(ctx, func() { c.socket.Close() })
+	c.socket.timeout = selectTimeout
+	if err := r.begin(rest); err != nil {
+		r.close()
+		return nil, r.failed(err)
+	}
+	return r, nil
+}
+
+// close gives the connection back.
+func (r *result) close() {
+	r.stop()
+	r.conn.socket.timeout = r.timeout
+}
+
+func (r *result) failed(err error) error {
+	if r.ctx.Err() != nil {
+		err = context.Cause(r.ctx)
+	}
+	return serverError(fmt.Sprintf("select from %s at %s", r.sel.table.public, r.conn.cfg.Addr), err)
+}
+
+var errResultChanged = errors.New("the table's columns are not those it had before: read its definition again")
+
+// begin sends the statement and reads the head of the answer.
+func (r *result) begin(rest string) error {
+	data := append(make([]byte, 4), mysql.COM_QUERY)
+	data = append(data, r.sel.statement...)
+	if err := r.conn.command(append(append(data, ' '), rest...)); err != nil {
+		return err
+	}
+	if err := r.read(); err != nil {
+		return err
+	}
+	c := cursor{rest: r.packet.Bytes()}
+	if n := c.lenenc(); c.bad || len(c.rest) > 0 || n != uint64(len(r.sel.columns)) {
+		return errResultChanged
+	}
+	for i := range r.sel.columns {
+		if err := r.read(); err != nil {
+			return err
+		}
+		var f mysql.Field
+		if err := f.Parse(r.packet.Bytes()); err != nil {
+			return err
+		}
+		if fieldTypeOf(&f) != r.sel.columns[i].field {
+			return &columnError{r.sel.columns[i].column.name, errResultChanged}
+		}
+	}
+	if err := r.read(); err != nil {
+		return err
+	}
+	if !isEOF(r.packet.Bytes()) {
+		return errShortRow
+	}
+	return nil
+}
+
+// read reads a packet; one that is an error is returned as such.
+func (r *result) read() error {
+	if r.packet.Cap() > 16<<20 { // see keep
+		r.packet = bytes.Buffer{}
+	}
+	r.packet.Reset()
+	if err := r.conn.ReadPacketTo(&r.packet); err != nil {
+		return err
+	}
+	data := r.packet.Bytes()
+	if len(data) == 0 {
+		return errShortRow
+	}
+	if data[0] == mysql.ERR_HEADER {
+		return r.conn.HandleErrorPacket(bytes.Clone(data))
+	}
+	return nil
+}
+
+// isEOF tells the end of the columns, or of the rows, from a row that begins with a value of more than 16 MiB.
+func isEOF(packet []byte) bool { return packet[0] == mysql.EOF_HEADER && len(packet) < 9 }
+
+// next appends the next row's image and key to buf, and returns [io.EOF] behind the last row.
+func (r *result) next(buf *buffer) (key, image span, err error) {
+	if err := r.read(); err != nil {
+		return key, image, r.failed(err)
+	}
+	if isEOF(r.packet.Bytes()) {
+		return key, image, io.EOF
+	}
+	if image, err = r.sel.image(buf, r.packet.Bytes(), &r.key); err != nil {
+		return key, image, r.failed(err)
+	}
+	return buf.appendKey(r.sel.table, r.key), image, nil
+}
+
+var errShortRow = errors.New("the server's answer is not a row of this table: corrupt on the way?")
+
+const nullValue = 0xfb
+
+// image renders one row as the stream renders an image of it, and notes where the key's values are.
+func (s *selection) image(buf *buffer, packet []byte, key *[]span) (span, error) {
+	if n := len(s.table.key); cap(*key) < n {
+		*key = make([]span, n)
+	} else {
+		*key = (*key)[:n]
+	}
+	dst, src := buf.json, cursor{rest: packet}
+	start := len(dst)
+	for i := range s.columns {
+		sel := &s.columns[i]
+		c := sel.column
+		dst = append(dst, c.prefix...)
+		from := len(dst)
+		if len(src.rest) > 0 && src.rest[0] == nullValue {
+			src.take(1)
+			dst = append(dst, "null"...)
+		} else {
+			value := src.text()
+			if src.bad {
+				return span{}, errShortRow
+			}
+			var err error
+			if dst, err = sel.render(c, dst, value); err != nil {
+				return span{}, &columnError{c.name, err}
+			}
+		}
+		if c.key >= 0 {
+			(*key)[c.key] = span{from, len(dst)}
+		}
+	}
+	if len(src.rest) > 0 {
+		return span{}, errShortRow
+	}
+	buf.json = append(dst, '}')
+	return span{start, len(buf.json)}, nil
+}
