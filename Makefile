@@ -48,6 +48,10 @@ bench: ## a backlog of 1M row changes into a real broker, beside go-mysql's own 
 fuzz: ## every fuzz test for FUZZTIME (30s)
 	@scripts/fuzz.sh
 
+.PHONY: verify-types
+verify-types: ## all types on both servers: the stream, our SELECT and the server's own, byte for byte; SEED=n VALUES=n
+	@scripts/verify-types.sh
+
 .PHONY: verify-fence
 verify-fence: ## an old writer wakes up after the fence, 200 times, on the real broker: nothing of it may land
 	cd internal/integration && $(GO) test -count=1 -v -run 'TestFence$$' ./kafkalog

@@ -27,6 +27,7 @@ type columnDefinition struct {
 	number   uint16 // digits of a DECIMAL, bits of a BIT
 	scale    uint16
 	fraction uint16 // digits of a temporal type
+	excluded bool   // is not read
 }
 
 var errVersioned = errors.New("system-versioned tables cannot be read by SELECT yet: their history would be missing. Fix: exclude the table")
@@ -129,6 +130,10 @@ func (d *columnDefinition) expression() (string, error) {
 // columnMap is the column as a table map would have it.
 func (d *columnDefinition) columnMap(f *mysql.Field) columnMap {
 	m := columnMap{name: d.name, kind: dataTypes[d.dataType], unsigned: strings.Contains(d.fullType, "unsigned"), collation: uint64(f.Charset)}
+	if d.excluded {
+		m.kind = typeNull
+		return m
+	}
 	switch m.kind {
 	case typeDecimal:
 		m.meta = d.number | d.scale<<8

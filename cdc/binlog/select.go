@@ -16,10 +16,10 @@ import (
 // selectTimeout bounds how long the server may think before it sends the first row, and between rows.
 const selectTimeout = 10 * time.Minute
 
-// Select reads a table by SELECT and calls row with the key and the image of each row, the same bytes that the stream has for a row
-// with these values. rest is SQL that follows the table's name (WHERE, ORDER BY, LIMIT) and goes into the statement as it is; empty
-// reads the whole table. The filter is not asked. The slices are valid until row returns; its error ends the reading. One call is one
-// connection and one statement; the context cancels it.
+// Select reads a table by SELECT and calls row with the key and the image of each row: the same bytes that the stream has for a row
+// with these values, by the same choice of columns, masks and keys. rest is SQL that follows the table's name (WHERE, ORDER BY, LIMIT)
+// and goes into the statement as it is; empty reads the whole table. The filter is not asked. The slices are valid until row returns;
+// its error ends the reading. One call is one connection and one SELECT; the context cancels it.
 //
 // A column that the stream refuses is refused here with the same error, as a [*cdc.DecodeError] without a position.
 func (s *Source) Select(ctx context.Context, schema, table, rest string, row func(key, image []byte) error) error {
@@ -109,8 +109,13 @@ func (c *conn) newSelection(ctx context.Context, schema, name string, charsets *
 		}
 		return fmt.Errorf("select from %s.%s at %s: %w", schema, name, c.cfg.Addr, e)
 	}
+	choice := c.cfg.choice()
 	list := make([]string, len(defined.columns))
 	for i := range defined.columns {
+		if !choice.columns.Match(schema, name, defined.columns[i].name) {
+			defined.columns[i].excluded, list[i] = true, "NULL" // its values stay where they are
+			continue
+		}
 		if list[i], err = defined.columns[i].expression(); err != nil {
 			return nil, refused(&columnError{defined.columns[i].name, err})
 		}
@@ -129,12 +134,14 @@ func (c *conn) newSelection(ctx context.Context, schema, name string, charsets *
 		m.columns[i] = defined.columns[i].columnMap(f)
 		s.columns[i].field = fieldTypeOf(f)
 	}
-	if s.table, err = newTable(m, charsets); err != nil {
+	if s.table, err = newTable(m, charsets, choice); err != nil {
 		return nil, refused(err)
 	}
 	for i := range s.columns {
 		col := &s.columns[i]
-		col.column = &s.table.columns[i]
+		if col.column = &s.table.columns[i]; col.column.excluded {
+			continue
+		}
 		if err := col.setRender(&m.columns[i], &defined.columns[i], charsets); err != nil {
 			return nil, refused(&columnError{col.column.name, err})
 		}
@@ -267,6 +274,10 @@ func (s *selection) image(buf *buffer, packet []byte, key *[]span) (span, error)
 	for i := range s.columns {
 		sel := &s.columns[i]
 		c := sel.column
+		if c.excluded {
+			src.take(1)
+			continue
+		}
 		dst = append(dst, c.prefix...)
 		from := len(dst)
 		if len(src.rest) > 0 && src.rest[0] == nullValue {
@@ -280,6 +291,9 @@ func (s *selection) image(buf *buffer, packet []byte, key *[]span) (span, error)
 			var err error
 			if dst, err = sel.render(c, dst, value); err != nil {
 				return span{}, &columnError{c.name, err}
+			}
+			if c.mask != nil {
+				dst = c.mask.Replace(dst, from)
 			}
 		}
 		if c.key >= 0 {

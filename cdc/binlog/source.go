@@ -12,7 +12,7 @@ import (
 )
 
 // rendererVersion changes with everything that changes the bytes of a row's images or keys.
-const rendererVersion = 1
+const rendererVersion = 2
 
 // Source is a [cdc.Source]: a MySQL or MariaDB server, followed by its binlog, or several with one history (Config.Addrs). It is safe for
 // concurrent use and holds nothing open; each call makes its own connection.

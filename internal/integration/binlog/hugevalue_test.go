@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/millrace-go/millrace/cdc"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
 
@@ -15,7 +14,8 @@ import (
 func (v *verifier) huge(t *testing.T, kind servers.Kind) {
 	const size = 64 << 20
 	d := open(t, ownServer(t, kind), "hugevalue")
-	d.exec(t, "SET GLOBAL max_allowed_packet = 268435456") // of the connections from now on
+	d.exec(t, "SET GLOBAL max_allowed_packet = 268435456")
+	d.DB = connect(t, d.addr.DSN(d.schema)) // which has the new setting
 	w := d.writer(t)
 	w.exec(t, "CREATE TABLE b (id INT PRIMARY KEY, v LONGBLOB)")
 	from := d.executed(t)
@@ -32,22 +32,8 @@ func (v *verifier) huge(t *testing.T, kind servers.Kind) {
 			return fmt.Sprintf("%s: %d bytes with hash %s, want %d with %s (%v)", what, n, sum, size, want, err)
 		})
 	}
-	stream, err := d.source(t).Open(t.Context(), from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stream.Close()
-	for updated := false; !updated; {
-		slice, err := stream.Next(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range slice.Changes {
-			if updated = c.Op == cdc.Update; updated {
-				check("update", c.After)
-			}
-		}
-	}
+	got := changes(read(t, d.source(t), from, d.executed(t)))
+	check("update", got[len(got)-1].After)
 	if err := d.source(t).Select(t.Context(), d.schema, "b", "", func(_, image []byte) error {
 		check("SELECT", image)
 		return nil

@@ -118,7 +118,6 @@ type column struct {
 	oracle oracle
 	values []string
 	only   servers.Kind // "" on both
-	inKey  bool         // the table's key begins with the column
 }
 
 // canBeKey tells whether an index can hold the column.
@@ -131,9 +130,12 @@ func (c column) canBeKey() bool {
 	return len(c.values) > 0
 }
 
-// prefix is the length of the column in an index, where it needs one.
+// prefix is the length of the column in an index, where it needs one or can have one.
 func (c column) prefix() string {
-	if word, _, _ := strings.Cut(c.define, " "); strings.HasSuffix(word, "TEXT") || strings.HasSuffix(word, "BLOB") {
+	word, _, _ := strings.Cut(c.define, " ")
+	word, length, _ := strings.Cut(strings.TrimSuffix(word, ")"), "(")
+	n, _ := strconv.Atoi(length)
+	if strings.HasSuffix(word, "TEXT") || strings.HasSuffix(word, "BLOB") || (strings.HasSuffix(word, "CHAR") || strings.HasSuffix(word, "BINARY")) && n > 7 {
 		return "(7)"
 	}
 	return ""

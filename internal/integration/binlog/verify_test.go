@@ -22,7 +22,7 @@ import (
 // insert, update and delete, what Source.Select renders, and what the server's own SELECT says. `make verify-types` runs it with more
 // random values; SEED repeats a run, and VALUES is the random values a type gets.
 func TestVerifyTypes(t *testing.T) {
-	v := &verifier{seed: number(t, "SEED", rand.Uint64()), values: int(number(t, "VALUES", 4))}
+	v := &verifier{seed: number(t, "SEED", rand.Uint64()), values: int(number(t, "VALUES", 2))}
 	t.Logf("seed %d", v.seed)
 	for _, part := range []struct {
 		name string
@@ -101,11 +101,8 @@ func (v *verifier) types(t *testing.T, kind servers.Kind, compressed bool) {
 	rnd := v.random(fmt.Sprint("types ", compressed), kind)
 	var tables []*valueTable
 	from := d.executed(t)
-	for i, c := range columns() {
-		if c.on(kind) {
-			c.values = append(c.values, randomValues(rnd, c.define, v.values)...)
-			tables = append(tables, w.fill(t, rnd, fmt.Sprintf("t%d", i), c))
-		}
+	for i, group := range groups(v.columns(rnd, kind), 6) {
+		tables = append(tables, w.fill(t, rnd, fmt.Sprintf("t%d", i), group, 0))
 	}
 	if compressed {
 		w.mustCompress(t, from)
@@ -113,26 +110,53 @@ func (v *verifier) types(t *testing.T, kind servers.Kind, compressed bool) {
 	v.compare(t, d, from, tables)
 }
 
-// keys are the types as a part of the primary key; update changes it.
+// keys are the types as parts of primary keys; updates change them.
 func (v *verifier) keys(t *testing.T, kind servers.Kind) {
 	d := open(t, servers.Find(t, kind), "allkeys")
 	w := d.writer(t)
 	rnd := v.random("keys", kind)
 	var tables []*valueTable
 	from := d.executed(t)
-	for i, c := range columns() {
-		if !c.on(kind) || !c.canBeKey() {
-			continue
+	var cs []column
+	for _, c := range v.columns(rnd, kind) {
+		if c.canBeKey() {
+			c.define = strings.TrimSuffix(c.define, " NULL") + " NOT NULL"
+			cs = append(cs, c)
 		}
-		c.values = append(c.values, randomValues(rnd, c.define, v.values)...)
-		c.define, c.inKey = strings.TrimSuffix(c.define, " NULL")+" NOT NULL", true
-		tables = append(tables, w.fill(t, rnd, fmt.Sprintf("k%d", i), c))
 	}
-	// What a case-insensitive collation takes for the same row has another key on the wire.
-	for _, values := range [][]string{{"'a'", "'A'", "'á'", "'ß'", "'ss'", "'  '"}} {
-		tables = append(tables, w.fill(t, rnd, "anycase", column{define: "VARCHAR(10) COLLATE utf8mb4_general_ci NOT NULL", oracle: asText, values: values, inKey: true}))
+	for i, group := range groups(cs, 4) {
+		tables = append(tables, w.fill(t, rnd, fmt.Sprintf("k%d", i), group, len(group)))
 	}
+	// What a case-insensitive collation takes for the same has another key on the wire.
+	same := column{define: "VARCHAR(10) COLLATE utf8mb4_general_ci NOT NULL", oracle: asText, values: []string{"'a'", "'A'", "'á'", "'ß'", "'ss'", "'  '"}}
+	tables = append(tables, w.fill(t, rnd, "anycase", []column{same}, 1))
 	v.compare(t, d, from, tables)
+}
+
+// columns are those of the server, with random values.
+func (v *verifier) columns(rnd *rand.Rand, kind servers.Kind) []column {
+	var cs []column
+	for _, c := range columns() {
+		if c.on(kind) {
+			c.values = append(c.values, randomValues(rnd, c.define, v.values)...)
+			cs = append(cs, c)
+		}
+	}
+	return cs
+}
+
+// groups puts at most n columns together, and big ones with nothing else.
+func groups(cs []column, n int) [][]column {
+	var out [][]column
+	for i, c := range cs {
+		alone := func(c column) bool { return strings.HasPrefix(c.define, "LONG") }
+		if last := len(out) - 1; i == 0 || len(out[last]) == n || alone(c) || alone(cs[i-1]) {
+			out = append(out, []column{c})
+		} else {
+			out[last] = append(out[last], c)
+		}
+	}
+	return out
 }
 
 // compare reads the stream behind from, and compares it with what was asked meanwhile.
@@ -194,54 +218,58 @@ func (w *writer) mustCompress(t *testing.T, from cdc.Position) {
 	}
 }
 
-// valueTable is a table with one column to look at, and what was asked of it between the transactions.
+// valueTable is a table of columns v0, v1, … and what was asked of it between the transactions.
 type valueTable struct {
 	name              string
-	col               column
+	columns           []column
+	keys              int // columns that begin the primary key; id ends it
 	inserted, updated state
 }
 
 // state is a table at one moment, by id.
 type state struct {
-	want     map[string]string    // the server's own SELECT of the value, as JSON
+	want     map[string][]string  // the server's own SELECT of each column, as JSON
 	selected map[string][2]string // key and image by Source.Select
 }
 
 // fill inserts, updates and deletes, a transaction each, and asks in between.
-func (w *writer) fill(t *testing.T, rnd *rand.Rand, name string, c column) *valueTable {
+func (w *writer) fill(t *testing.T, rnd *rand.Rand, name string, columns []column, keys int) *valueTable {
 	t.Helper()
-	vt := &valueTable{name: name, col: c}
-	key := "id"
-	if c.inKey {
-		key = "v" + c.prefix() + ", id"
-	}
-	w.exec(t, fmt.Sprintf("CREATE TABLE %s (id INT, v %s, note VARCHAR(10), PRIMARY KEY (%s))", name, c.define, key))
-	w.exec(t, "SET SESSION time_zone = '"+[]string{"+00:00", "+05:30", "-12:00", "+13:00"}[rnd.IntN(4)]+"'")
-	generated := strings.Contains(c.define, "GENERATED")
-	values := c.values
-	if generated {
-		values = []string{"", "", ""}
-	}
-	w.exec(t, "BEGIN")
-	for id, value := range values {
-		if generated {
-			w.exec(t, fmt.Sprintf("INSERT INTO %s (id) VALUES (%d)", name, id))
-		} else {
-			w.exec(t, fmt.Sprintf("INSERT INTO %s (id, v) VALUES (%d, %s)", name, id, value))
+	vt := &valueTable{name: name, columns: columns, keys: keys}
+	define, key, rows := []string{"id INT NOT NULL"}, []string{}, 3
+	for i, c := range columns {
+		define = append(define, fmt.Sprintf("v%d %s", i, c.define))
+		if i < keys {
+			key = append(key, fmt.Sprintf("v%d%s", i, c.prefix()))
 		}
+		rows = max(rows, len(c.values))
+	}
+	w.exec(t, fmt.Sprintf("CREATE TABLE %s (%s, note VARCHAR(10), PRIMARY KEY (%s))", name, strings.Join(define, ", "), strings.Join(append(key, "id"), ", ")))
+	w.exec(t, "SET SESSION time_zone = '"+[]string{"+00:00", "+05:30", "-12:00", "+13:00"}[rnd.IntN(4)]+"'")
+	w.exec(t, "BEGIN")
+	for id := range rows {
+		names, values := []string{"id"}, []string{fmt.Sprint(id)}
+		for i, c := range columns {
+			if n := len(c.values); n > 0 { // else it is generated
+				names, values = append(names, fmt.Sprintf("v%d", i)), append(values, c.values[id%n])
+			}
+		}
+		w.exec(t, fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", name, strings.Join(names, ", "), strings.Join(values, ", ")))
 	}
 	w.exec(t, "COMMIT")
 	vt.inserted = w.d.ask(t, vt)
 	// The values move up by one row, and the last becomes NULL.
 	w.exec(t, "BEGIN")
-	for id := range values {
-		set := ""
-		if !generated && id+1 < len(values) {
-			set = ", v = " + values[id+1]
-		} else if !generated && !c.inKey {
-			set = ", v = NULL"
+	for id := range rows {
+		set := "note = 'u'"
+		for i, c := range columns {
+			if n := len(c.values); n > 0 && (id+1 < rows || i < keys) {
+				set += fmt.Sprintf(", v%d = %s", i, c.values[(id+1)%n])
+			} else if n > 0 && !strings.HasSuffix(c.define, "NOT NULL") {
+				set += fmt.Sprintf(", v%d = NULL", i)
+			}
 		}
-		w.exec(t, fmt.Sprintf("UPDATE %s SET note = 'u'%s WHERE id = %d", name, set, id))
+		w.exec(t, fmt.Sprintf("UPDATE %s SET %s WHERE id = %d", name, set, id))
 	}
 	w.exec(t, "COMMIT")
 	vt.updated = w.d.ask(t, vt)
@@ -252,15 +280,23 @@ func (w *writer) fill(t *testing.T, rnd *rand.Rand, name string, c column) *valu
 // ask asks the server for a table's values, by its own means and by ours.
 func (d *database) ask(t *testing.T, vt *valueTable) state {
 	t.Helper()
-	s := state{map[string]string{}, map[string][2]string{}}
-	expression := fmt.Sprintf(vt.col.oracle.expression, "v")
-	for _, row := range d.rows(t, fmt.Sprintf("SELECT id, v IS NULL, %s FROM %s", expression, vt.name)) {
-		if s.want[row[0]] = "null"; row[1] == "0" {
-			s.want[row[0]] = vt.col.oracle.json(row[2])
+	s := state{map[string][]string{}, map[string][2]string{}}
+	list := []string{"id"}
+	for i, c := range vt.columns {
+		name := fmt.Sprintf("v%d", i)
+		list = append(list, name+" IS NULL", fmt.Sprintf(c.oracle.expression, name))
+	}
+	for _, row := range d.rows(t, fmt.Sprintf("SELECT %s FROM %s", strings.Join(list, ", "), vt.name)) {
+		want := make([]string, len(vt.columns))
+		for i, c := range vt.columns {
+			if want[i] = "null"; row[1+2*i] == "0" {
+				want[i] = c.oracle.json(row[2+2*i])
+			}
 		}
+		s.want[row[0]] = want
 	}
 	for _, row := range selectAll(t, d.source(t), d.schema, vt.name, "") {
-		s.selected[parseImage(t, row[1]).ID.String()] = row
+		s.selected[string(parseImage(t, row[1])["id"])] = row
 	}
 	return s
 }
@@ -278,13 +314,7 @@ func selectAll(t *testing.T, source *binlog.Source, schema, table, rest string) 
 	return rows
 }
 
-// valueImage is an image of a valueTable's row, or its key.
-type valueImage struct {
-	ID json.Number
-	V  json.RawMessage
-}
-
-func parseImage(t *testing.T, text string) (image valueImage) {
+func parseImage(t *testing.T, text string) (image map[string]json.RawMessage) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(text), &image); err != nil {
 		t.Fatalf("image %.200q: %v", text, err)
@@ -297,22 +327,22 @@ func (vt *valueTable) compare(t *testing.T, v *verifier, got []cdc.Change) {
 	t.Helper()
 	for op, s := range map[string]state{"insert": vt.inserted, "update": vt.updated} {
 		v.same(t, len(s.selected) == len(s.want), func() string {
-			return fmt.Sprintf("%s: %d rows after %s, want %d", vt.col.define, len(s.selected), op, len(s.want))
+			return fmt.Sprintf("%s after %s: %d rows, want %d", vt.name, op, len(s.selected), len(s.want))
 		})
 		for _, row := range s.selected {
-			vt.value(t, v, "SELECT after "+op, row[0], row[1], s)
+			vt.values(t, v, "SELECT after "+op, row[0], row[1], s)
 		}
 	}
 	image := func(op string, key, image []byte, s state) {
 		t.Helper()
-		id := vt.value(t, v, op, string(key), string(image), s)
+		id := vt.values(t, v, op, string(key), string(image), s)
 		selected := s.selected[id]
 		v.same(t, string(image) == selected[1], func() string {
-			return fmt.Sprintf("%s: %s: the stream has %.300s, SELECT %.300s", vt.col.define, op, image, selected[1])
+			return fmt.Sprintf("%s: %s: the stream has %.2000s, SELECT %.2000s", vt.name, op, image, selected[1])
 		})
 		if key != nil {
 			v.same(t, string(key) == selected[0], func() string {
-				return fmt.Sprintf("%s: %s: the stream has key %.300s, SELECT %.300s", vt.col.define, op, key, selected[0])
+				return fmt.Sprintf("%s: %s: the stream has key %.300s, SELECT %.300s", vt.name, op, key, selected[0])
 			})
 		}
 	}
@@ -328,25 +358,29 @@ func (vt *valueTable) compare(t *testing.T, v *verifier, got []cdc.Change) {
 		}
 	}
 	if len(got) != 3*len(vt.inserted.want) {
-		t.Errorf("%s: %d changes for %d rows", vt.col.define, len(got), len(vt.inserted.want))
+		t.Errorf("%s: %d changes for %d rows", vt.name, len(got), len(vt.inserted.want))
 	}
 }
 
-// value compares the value in an image, and in its key, with the server's own SELECT, and returns the row's id.
-func (vt *valueTable) value(t *testing.T, v *verifier, op, key, image string, s state) string {
+// values compares the values of an image, and its key, with the server's own SELECT, and returns the row's id.
+func (vt *valueTable) values(t *testing.T, v *verifier, op, key, image string, s state) string {
 	t.Helper()
 	row := parseImage(t, image)
-	id := row.ID.String()
-	want := s.want[id]
-	v.same(t, vt.col.oracle.equal(string(row.V), want), func() string {
-		return fmt.Sprintf("%s: %s of row %s: got %.300s, want %.300s", vt.col.define, op, id, row.V, want)
-	})
-	if key != "" {
-		whole := fmt.Sprintf(`{"id":%s}`, id)
-		if vt.col.inKey {
-			whole = fmt.Sprintf(`{"v":%s,"id":%s}`, row.V, id) // row.V is right, or counted already
+	id := string(row["id"])
+	wantKey := "{"
+	for i, want := range s.want[id] {
+		name := fmt.Sprintf("v%d", i)
+		v.same(t, vt.columns[i].oracle.equal(string(row[name]), want), func() string {
+			return fmt.Sprintf("%s: %s of row %s of %s: got %.300s, want %.300s", vt.columns[i].define, op, id, vt.name, row[name], want)
+		})
+		if i < vt.keys {
+			wantKey += fmt.Sprintf("%q:%s,", name, row[name]) // right, or counted already
 		}
-		v.same(t, key == whole, func() string { return fmt.Sprintf("%s: %s: key %.300s, want %.300s", vt.col.define, op, key, whole) })
 	}
+	wantKey += `"id":` + id + "}"
+	if key != "" {
+		v.same(t, key == wantKey, func() string { return fmt.Sprintf("%s of %s: key %.300s, want %.300s", op, vt.name, key, wantKey) })
+	}
+	v.same(t, len(row) == len(vt.columns)+2 && len(s.want[id]) == len(vt.columns), func() string { return fmt.Sprintf("%s of %s: %d columns", op, vt.name, len(row)) })
 	return id
 }
