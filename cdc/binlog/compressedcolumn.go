@@ -1,7 +1,6 @@
 package binlog
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"sync"
@@ -46,15 +45,9 @@ func renderCompressed(c *column, dst, src []byte) ([]byte, int, error) {
 			return dst, 0, fmt.Errorf("compressed value: unknown method %d", method)
 		}
 	}
-	switch {
-	case c.charset == nil:
-		dst = base64.StdEncoding.AppendEncode(append(dst, '"'), value)
-		return append(dst, '"'), n, nil
-	case c.charset.decode != nil:
-		if value, err = c.charset.decode(value); err != nil {
-			return dst, 0, err
-		}
+	if c.charset == nil {
+		return appendBase64(dst, value), n, nil
 	}
-	dst, err = appendJSONString(dst, value)
+	dst, err = c.charset.appendJSON(dst, value)
 	return dst, n, err
 }

@@ -72,7 +72,7 @@ func TestChoiceMasks(t *testing.T) {
 			tables[name] = vt
 			d.exec(t, fmt.Sprintf("CREATE TABLE %s (dropped %[2]s, hashed %[2]s, id INT PRIMARY KEY, redacted %[2]s, cut %[2]s, plain %[2]s)", name, c.define))
 			d.exec(t, "BEGIN")
-			values := append(c.values, randomValues(rnd, c.define)...)
+			values := append(c.values, randomValues(rnd, c.define, 20)...)
 			for id, v := range append(values, "NULL") {
 				switch {
 				case strings.Contains(c.define, "GENERATED"):

@@ -30,6 +30,7 @@ func TestVerifyTypes(t *testing.T) {
 	}{
 		{"plain", func(t *testing.T, kind servers.Kind) { v.types(t, kind, false) }},
 		{"compressed", func(t *testing.T, kind servers.Kind) { v.types(t, kind, true) }},
+		{"compressed columns", v.compressedColumns},
 		{"keys", v.keys},
 		{"character sets", v.charsets},
 		{"wide", v.wide},
