@@ -18,8 +18,9 @@ type column struct {
 	key    int  // place in the record's key, or -1
 	json   bool // MySQL JSON, which an update can hold as diffs
 
-	excluded bool      // only its size counts
+	excluded bool      // nothing is rendered, not even null: prefix is empty
 	mask     *cdc.Mask // nil: values are shown
+	special  bool      // in the key, or masked
 
 	width   int      // bytes of an integer, a length prefix, a BIT, an ENUM; fraction digits of a temporal type
 	bytes   int      // bytes of the whole value, where it is fixed
@@ -96,11 +97,17 @@ func newColumn(m *columnMap, charsets *charsets) (*column, error) {
 
 // exclude makes a column of which nothing is shown. Its type needs no support beyond that its values can be passed over.
 func (c *column) exclude(m *columnMap) error {
-	*c = column{name: m.name, key: -1, excluded: true, json: m.kind == typeJSON}
+	*c = column{name: m.name, render: renderNothing, key: -1, excluded: true, json: m.kind == typeJSON}
 	if c.setSize(m); c.size == nil {
 		return errors.New("the column is excluded, and its values cannot even be passed over. Fix: exclude the table")
 	}
 	return nil
+}
+
+// renderNothing passes over a value.
+func renderNothing(c *column, dst, src []byte) ([]byte, int, error) {
+	n, err := c.size(c, src)
+	return dst, n, err
 }
 
 // setSize sets how long a value is; size stays nil where that cannot be known.

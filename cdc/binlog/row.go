@@ -151,32 +151,25 @@ func (r *rows) image(buf *buffer, key *[]span) (span, error) {
 	start := len(dst)
 	for i := range t.columns {
 		c := &t.columns[i]
-		null := nulls[i>>3]&(1<<(i&7)) != 0
-		if c.excluded {
-			n, err := c.pass(src, null)
-			if err != nil {
-				return span{}, err
-			}
-			src = src[n:]
-			continue
-		}
 		dst = append(dst, c.prefix...)
 		from := len(dst)
-		if null {
-			dst = append(dst, "null"...)
-		} else {
+		if nulls[i>>3]&(1<<(i&7)) == 0 {
 			var n int
 			var err error
 			if dst, n, err = c.render(c, dst, src); err != nil {
 				return span{}, &columnError{c.name, err}
 			}
 			src = src[n:]
+		} else if !c.excluded {
+			dst = append(dst, "null"...)
+		}
+		if c.special {
 			if c.mask != nil {
 				dst = c.mask.Replace(dst, from)
 			}
-		}
-		if c.key >= 0 {
-			(*key)[c.key] = span{from, len(dst)}
+			if c.key >= 0 {
+				(*key)[c.key] = span{from, len(dst)}
+			}
 		}
 	}
 	buf.json, r.rest = append(dst, '}'), src

@@ -76,12 +76,13 @@ func newTable(m *tableMap, charsets *charsets, choice choice) (*table, error) {
 			return nil, &columnError{from.name, err}
 		}
 		col.mask = chosen.masks[i]
+		col.special = col.mask != nil
 		t.columns[i] = *col
 		t.public.Columns = append(t.public.Columns, cdc.Column{Name: from.name, Type: from.typeName(), Mask: maskName(col.mask)})
 	}
 	for place, i := range chosen.key {
 		col := &t.columns[i]
-		col.key = place
+		col.key, col.special = place, true
 		prefix, err := member(place == 0, col.name)
 		if err != nil {
 			return nil, &columnError{col.name, err}
