@@ -15,6 +15,8 @@ import (
 type Feed struct {
 	// Keys names the primary key's columns of tables; "id" where a table is not in it.
 	Keys map[string][]string
+	// Routes say to which topics tables go; give the same to [projector.Config]. They may be changed between commits.
+	Routes eventstore.Routes
 
 	log    eventstore.Log
 	writer eventstore.Writer
@@ -171,7 +173,7 @@ func (f *Feed) record(flush *eventstore.Flush, table string, op byte, key string
 	schema, name := splitTable(table)
 	r := eventstore.RowChange{Op: op, Schema: schema, Table: name, Key: []byte(key), Before: before, After: after, Connector: flavor,
 		GTID: GTID(f.csn), Time: time.Now(), Place: eventstore.Place{CSN: f.csn, Index: index}}
-	rec := eventstore.Record{Place: r.Place, Topic: eventstore.RowTopic(schema, name), Key: r.Key, Time: r.Time}
+	rec := eventstore.Record{Place: r.Place, Topic: f.Routes.Topic(schema, name), Key: r.Key, Time: r.Time}
 	if op != 0 {
 		rec.Value = eventstore.AppendRow(nil, &r)
 	}
