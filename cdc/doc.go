@@ -11,6 +11,16 @@
 // transaction never. What it cannot decode it reports as a [*DecodeError], never passes over. After an error a stream is
 // useless; errors that may pass wrap [ErrUnavailable].
 //
+// # Choosing
+//
+// A source captures the tables that its [Filter] takes. Of those, [Columns] leaves columns out or masks their values, and [Keys] chooses
+// what the records' keys are made of; the relay's [RowFilter] leaves rows out by a function, and [eventstore.Routes] choose topics. All of
+// that is part of the configuration id that stamps and watermarks carry ([Source.ConfigID], and the relay's own rules): behind a finished
+// tail a relay goes on with other rules, and says in the watermarks where they began; an unfinished tail must be finished under the rules it
+// was begun with ([ErrConfigChanged]). What stands in the log is never rewritten.
+//
+// [MemorySource] has a filter and no other rules: its changes have the columns and keys that they are committed with.
+//
 // # The relay
 //
 // [Relay] numbers the transactions (see [eventstore.CSN]) and appends them, exactly once and in commit order, through crashes,

@@ -22,7 +22,11 @@ type RowFilter struct {
 	// another name when Keep begins to answer otherwise, e.g. "germany-2".
 	Name string
 	// Keep tells whether a row is in the log. It is asked for each image of a changed row, by one goroutine at a time, and must depend
-	// on nothing but its arguments, which are valid during the call. A panic stops the relay with a [*RowFilterError].
+	// on nothing but its arguments, which are valid during the call. It sees masked values as they are masked. A panic stops the relay
+	// with a [*RowFilterError], and so does a row whose images lack columns (binlog_row_image is not FULL): what a filter needs to know
+	// may be missing.
+	//
+	// A function that only stops to panic, and answers as before otherwise, may keep its name.
 	Keep func(table *Table, row Row) bool
 }
 
@@ -44,8 +48,7 @@ type Row struct{ image []byte }
 func RowOf(image []byte) Row { return Row{image} }
 
 // Value returns a column's value as it stands in the record: JSON, e.g. `"DE"`, `42` or `null`. The name is spelled as the table spells it.
-// ok is false when the image does not have the column: there is none of that name, it is excluded, or the event was written with less
-// than full row images. The value is part of the image: it must not be modified. Value allocates nothing.
+// ok is false when the image does not have the column: there is none of that name, or it is excluded. The value is part of the image: it must not be modified. Value allocates nothing.
 func (r Row) Value(column string) (value []byte, ok bool) {
 	_ = jsonscan.Object(r.image, func(key, v []byte) bool {
 		if ok = sameName(key, column); ok {
@@ -66,22 +69,22 @@ func sameName(raw []byte, name string) bool {
 	return err == nil && text == name
 }
 
-// RowFilterError says that a [RowFilter] has panicked. It never holds row data: of the panic's value only what the runtime says, and the type
-// of any other.
+// RowFilterError says that a [RowFilter] has panicked, or could not be asked. It never holds row data: of a panic's value only what the
+// runtime says, and the type of any other.
 type RowFilterError struct {
 	Filter string // its name
 	Table  string // schema.table
 	ID     string // of the transaction
 	Row    uint64 // position in it
 	Err    error
-	Stack  []byte // of the panic
+	Stack  []byte // of a panic
 }
 
 func (e *RowFilterError) Error() string {
 	return fmt.Sprintf("row filter %q on row %d of transaction %s, table %s: %v", e.Filter, e.Row, e.ID, e.Table, e.Err)
 }
 
-// Unwrap returns the panic, when the runtime made it.
+// Unwrap returns the cause.
 func (e *RowFilterError) Unwrap() error { return e.Err }
 
 // verdict is what row filters make of a change.
@@ -93,6 +96,9 @@ const (
 	leaves          // an update of which only the before image is kept
 	enters          // an update of which only the after image is kept
 )
+
+var errAbsent = errors.New("the row's images lack columns, and a filter needs them all. Fix: SET GLOBAL binlog_row_image = 'FULL' (sessions keep " +
+	"their own setting), and start behind the changes that were written before; or filter another table")
 
 // judge asks the filters about every row of slice, before anything of it is rendered.
 func (f *flush) judge(slice *Slice) error {
@@ -115,6 +121,9 @@ func (f *flush) judge(slice *Slice) error {
 func judgeChange(filters []*RowFilter, c *Change) (verdict, *RowFilterError) {
 	if len(filters) == 0 || c.Op != Create && c.Op != Update && c.Op != Delete {
 		return passes, nil
+	}
+	if c.Absent != nil {
+		return 0, &RowFilterError{Filter: filters[0].Name, Table: c.Table.String(), Row: c.Row, Err: errAbsent}
 	}
 	before, after := c.Before != nil, c.After != nil
 	for _, f := range filters {

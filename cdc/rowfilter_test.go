@@ -268,6 +268,26 @@ func TestRowFilterPanics(t *testing.T) {
 	}
 }
 
+// TestRowFilterAbsent: a filter is not asked about a part of a row.
+func TestRowFilterAbsent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, log := newSource(t, 0), eventstore.NewMemoryLog()
+		change := cdc.Change{Op: cdc.Update, Key: keyOf(1), Before: keyOf(1), After: []byte(`{"n":4}`),
+			Absent: &eventstore.Absent{Before: []string{"n"}, After: []string{"id"}}}
+		change.Table = shopTables[1] // not filtered
+		source.Commit(change)
+		change.Table = shopTables[0]
+		source.Commit(change)
+		err := newRelay(t, cdc.Config{Source: source, Log: log, RowFilters: []cdc.RowFilter{third}}).Run(t.Context())
+		if failed, ok := errors.AsType[*cdc.RowFilterError](err); !ok || failed.Filter != "third" || !strings.Contains(err.Error(), "binlog_row_image") {
+			t.Errorf("got %v, want a RowFilterError that names binlog_row_image", err)
+		}
+		if head, _, _ := log.Head(t.Context()); head.CSN != 1 {
+			t.Errorf("the last watermark is %d, want 1", head.CSN)
+		}
+	})
+}
+
 // TestRulesChanged: behind a finished tail other rules apply; an unfinished one is not finished under them.
 func TestRulesChanged(t *testing.T) {
 	renamed := third

@@ -15,6 +15,11 @@
 // written down with the data (see [Stamp]) before anyone relies on them, so a successor finishes what was begun with the same
 // numbers. CSNs rise and may have gaps; 0 is before the first transaction.
 //
+// # Topics
+//
+// A table's rows are in a topic of their own, [RowTopic], unless [Routes] say otherwise; writer and readers are given the same routes. A
+// reader goes by the table that a record names, never by the topic alone.
+//
 // # The writer's duties
 //
 // [Log.Begin] fences every earlier writer: after it has returned, nothing an earlier writer sends can land. It reports the

@@ -12,6 +12,9 @@
 // Changes are collected over a window, which ends with a transaction, and each document that they concern is written once. A
 // transaction is never half in a document.
 //
+// Tables are found in the topics that [Config.Routes] say, as the log's writer was told. A topic may hold rows of other tables, too: those are
+// passed over.
+//
 // # What a document's version means
 //
 // Every write carries a [Version], the generation of the read model and a CSN. A [Sink] refuses a write whose version is not newer

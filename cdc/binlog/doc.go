@@ -16,10 +16,14 @@
 // are all. NOBLOB and MINIMAL leave columns out: they are listed in the change's Absent, and never null. The key is put together from
 // both images; a row whose key is in none of them is refused.
 //
+// [Config.Columns] leaves out columns, and replaces, hashes or truncates their values; [Config.Keys] chooses the columns of the records'
+// keys, which tables without a primary key need. A column that is left out is passed over unread: its type need not be supported.
+//
 // # What it refuses
 //
 // By name, with the transaction, its place and its table, as a [*cdc.DecodeError]: XA transactions; row images
-// that are not FULL, and with [Config.PartialRows] those without their key, or without the document that a partial JSON update changes; changes as statements; tables without a primary key; rows without column names; temporal
+// that are not FULL, and with [Config.PartialRows] those without their key, or without the document that a partial JSON update changes; changes as statements; tables without a primary key whose key is not chosen;
+// chosen keys and masks that a table cannot have; rows without column names; temporal
 // columns from before MySQL 5.6 (MariaDB); TRUNCATE, and ALTER TABLE that empties partitions; ROLLBACK TO SAVEPOINT and ROLLBACK in the
 // binlog (mixes of tables with and without transactions); incidents; transactions without GTID; events it does not know. Tables that
 // the filter leaves out are never a reason, but for what cannot be attributed to a table. [Source.Check] finds before the start what it can: also

@@ -26,3 +26,29 @@ func ExampleNew() {
 	// User: want the name of an account
 	// Filter: filter pattern "shop": want schema.table, with * and ? as wildcards
 }
+
+func ExampleConfig_columns() {
+	cfg := binlog.Config{Addr: "db.example:3306", User: "cdc",
+		Columns: cdc.Columns{
+			Exclude: []string{"shop.customer.note"},
+			Masks:   []cdc.Mask{cdc.Redact("***", "*.*.password"), cdc.Hash([]byte("0123456789abcdef"), "shop.*.email")},
+		},
+		Keys: cdc.Keys{{Tables: "shop.visit", Columns: []string{"*"}}}, // has no primary key
+	}
+	chosen, err := binlog.New(cfg)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	cfg.Columns.Masks[1] = cdc.Hash([]byte("another 16 bytes"), "shop.*.email")
+	another, err := binlog.New(cfg)
+	fmt.Println("the same configuration:", chosen.ConfigID() == another.ConfigID(), err)
+
+	cfg.Columns.Masks[1] = cdc.Hash([]byte("guessable"), "shop.email")
+	_, err = binlog.New(cfg)
+	fmt.Println(err)
+	// Output:
+	// the same configuration: false <nil>
+	// binlog config: Columns: Masks[1]: the secret has 9 bytes, want 16 or more
+	// pattern "shop.email": want schema.table.column, with * and ? as wildcards
+}
