@@ -97,6 +97,9 @@ func (c Config) withDefaults() (Config, error) {
 	if err := c.Filter.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("Filter: %w", err))
 	}
+	c.Filter = cdc.Filter{Include: slices.Clone(c.Filter.Include), Exclude: slices.Clone(c.Filter.Exclude)}
+	c.Columns = cdc.Columns{Include: slices.Clone(c.Columns.Include), Exclude: slices.Clone(c.Columns.Exclude), Masks: slices.Clone(c.Columns.Masks)}
+	c.Keys = slices.Clone(c.Keys)
 	if err := c.Columns.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("Columns: %w", err))
 	}
