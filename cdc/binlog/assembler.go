@@ -135,7 +135,7 @@ func (a *assembler) pull() (*cdc.Slice, error) {
 			if err != nil {
 				return nil, err
 			}
-			if full > 0 {
+			if full > 0 && !a.holdBack() {
 				return a.emit(full), nil
 			}
 		}
@@ -161,6 +161,9 @@ func (a *assembler) pull() (*cdc.Slice, error) {
 			continue
 		}
 		if a.tx.replayed {
+			if n := len(a.buf.changes); a.size() >= a.maxSlice && n > 0 { // it was held back
+				return a.emit(n), nil
+			}
 			if more, err := a.replayNext(); more || err != nil {
 				if err != nil {
 					return nil, err
@@ -186,6 +189,9 @@ func (a *assembler) pull() (*cdc.Slice, error) {
 // changeOverhead is what a change takes beside its JSON, so that many small rows are bounded, too.
 const changeOverhead = 256
 
+// size is about what the decoded changes take.
+func (a *assembler) size() int { return len(a.buf.json) + len(a.buf.changes)*changeOverhead }
+
 // row decodes one row. It returns how many changes make a full slice, or 0.
 func (a *assembler) row() (full int, err error) {
 	t := a.rows.table
@@ -196,7 +202,7 @@ func (a *assembler) row() (full int, err error) {
 	}
 	a.tx.rows++
 	n := len(a.buf.changes)
-	switch size := len(a.buf.json) + n*changeOverhead; {
+	switch size := a.size(); {
 	case size < a.maxSlice || t.public == nil:
 		return 0, nil
 	case size > a.maxSlice && n > 1:
@@ -327,7 +333,7 @@ func (a *assembler) begin(e event, g gtidEvent, err error) error {
 		}
 		a.tx.passed = a.covered.Contains(one)
 	}
-	if a.tx.began = !g.standalone; a.tx.began && !a.tx.passed {
+	if a.tx.began = !g.standalone; g.prepares && !a.tx.passed {
 		a.hold()
 	}
 	return nil

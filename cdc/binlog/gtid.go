@@ -13,6 +13,7 @@ type gtidEvent struct {
 	id         string    // in the server's notation
 	time       time.Time // commit on the server that first committed it; zero when the event does not say
 	standalone bool      // MariaDB: one event follows, without a commit
+	prepares   bool      // MariaDB: an XA PREPARE
 }
 
 // parseGTID reads MySQL's GTID_EVENT.
@@ -122,7 +123,10 @@ func (c *cursor) signed() uint64 {
 
 // parseMariaDBGTID reads MariaDB's GTID_EVENT.
 func parseMariaDBGTID(e event) (gtidEvent, error) {
-	const standalone = 1 << 0
+	const (
+		standalone = 1 << 0
+		preparedXA = 1 << 6
+	)
 	c := cursor{rest: e.body}
 	sequence := c.uint(8)
 	domain := c.uint(4)
@@ -133,7 +137,7 @@ func parseMariaDBGTID(e event) (gtidEvent, error) {
 	id := strconv.AppendUint(nil, domain, 10)
 	id = strconv.AppendUint(append(id, '-'), uint64(e.server), 10)
 	id = strconv.AppendUint(append(id, '-'), sequence, 10)
-	return gtidEvent{id: string(id), standalone: flags&standalone != 0}, nil
+	return gtidEvent{id: string(id), standalone: flags&standalone != 0, prepares: flags&preparedXA != 0}, nil
 }
 
 // appendUUID appends 16 bytes in the form 3e11fa47-71ca-11e1-9e33-c80aa9429562.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/go-mysql-org/go-mysql/replication"
+	"github.com/millrace-go/millrace/internal/gtid"
 )
 
 // Some transactions can only be decoded when their end is known. Their events wait in a spool, and are handled as if they came then:
@@ -13,7 +14,8 @@ import (
 //   - those between XA PREPARE and XA COMMIT;
 //   - those with savepoints: a server that cannot take changes out of its binlog, since a table without transactions or a temporary
 //     table is concerned, writes ROLLBACK TO SAVEPOINT or ROLLBACK behind them;
-//   - all of MariaDB, whose binlog may have such a ROLLBACK without a savepoint. MySQL with enforce_gtid_consistency has none.
+//   - what of a transaction of MariaDB is more than a slice, since a ROLLBACK may stand there without a savepoint, too, and what was
+//     handed out cannot be taken back. MySQL with enforce_gtid_consistency has none.
 //
 // Rows of tables without transactions are never concerned: they stand in transactions of their own, or in one that commits.
 
@@ -25,6 +27,17 @@ type savepoint struct {
 
 // hold lets the events from here on wait.
 func (a *assembler) hold() { a.tx.held = a.spill.spool() }
+
+// holdBack tells that a full slice must not be handed out yet. The rest of the event at hand is decoded, those behind it wait.
+func (a *assembler) holdBack() bool {
+	if a.flavor != gtid.MariaDB || a.tx.replayed {
+		return false
+	}
+	if a.tx.held == nil {
+		a.hold()
+	}
+	return true
+}
 
 // wait takes an event of a transaction whose events wait; false says that it is to be handled at once.
 func (a *assembler) wait(e event) (bool, error) {
