@@ -13,6 +13,16 @@ import (
 // dir. Nothing is installed on the machine: apt works on a root of its own, with an empty list of installed packages, so it needs no
 // privileges. The archive's address and the keys that sign it are the machine's own; apt checks signatures and checksums.
 func unpackDebian(ctx context.Context, suite, dir string, packages ...string) error {
+	return unpack(ctx, suite, dir, append([]string{"install", "--download-only", "--no-install-recommends"}, packages...))
+}
+
+// unpackAlone is unpackDebian without what the packages depend on.
+func unpackAlone(ctx context.Context, suite, dir string, packages ...string) error {
+	return unpack(ctx, suite, dir, append([]string{"download"}, packages...))
+}
+
+// unpack gives apt-get the command that downloads.
+func unpack(ctx context.Context, suite, dir string, command []string) error {
 	if lookPath("apt-get") == "" || lookPath("dpkg-deb") == "" {
 		return errors.New("apt-get and dpkg-deb are needed: this server can be installed on Debian only, or give its address in the environment")
 	}
@@ -52,16 +62,16 @@ func unpackDebian(ctx context.Context, suite, dir string, packages ...string) er
 	if err := run(ctx, dir, "apt-get", append(options, "update")...); err != nil {
 		return err
 	}
-	install := append(options, "install", "--download-only", "--no-install-recommends")
-	if err := run(ctx, dir, "apt-get", append(install, packages...)...); err != nil {
+	archives := filepath.Join(apt, "archives") // where download leaves packages, being the current folder
+	if err := run(ctx, archives, "apt-get", append(options, command...)...); err != nil {
 		return err
 	}
-	debs, err := filepath.Glob(filepath.Join(apt, "archives", "*.deb"))
+	debs, err := filepath.Glob(filepath.Join(archives, "*.deb"))
 	if err != nil {
 		return err
 	}
 	if len(debs) == 0 {
-		return fmt.Errorf("apt-get downloaded nothing for %v", packages)
+		return fmt.Errorf("apt-get downloaded nothing by %v", command)
 	}
 	for _, deb := range debs {
 		if err := run(ctx, dir, "dpkg-deb", "-x", deb, dir); err != nil {

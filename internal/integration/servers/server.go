@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -22,6 +23,8 @@ type Options struct {
 	// Args are appended to the server's own: command line arguments for MariaDB, MySQL and MongoDB, lines `key=value` of
 	// server.properties for Kafka, and lines `key: value` of elasticsearch.yml for Elasticsearch. Where one is given twice, the last holds.
 	Args []string
+	// EncryptBinlog has MariaDB or MySQL encrypt its binlog files, with keys in the server's folder.
+	EncryptBinlog bool
 	// Heap is the largest heap of Kafka's Java machine, e.g. "2g"; empty means "512m". The other servers have no such thing.
 	Heap string
 	// Ready is the longest time to wait until the server answers; 0 means five minutes. A server that ends is not waited for.
@@ -101,7 +104,8 @@ func start(ctx context.Context, kind Kind, opts Options, spawned func(process) e
 	if opts.Port != 0 && !portFree(opts.Port) {
 		return nil, &PortTakenError{kind, opts.Port}
 	}
-	prog, err := d.install(ctx, &installer{cache: cache, logf: opts.Logf})
+	in := &installer{cache: cache, logf: opts.Logf}
+	prog, err := d.install(ctx, in)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", kind, err)
 	}
@@ -113,6 +117,11 @@ func start(ctx context.Context, kind Kind, opts Options, spawned func(process) e
 	}
 	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", kind, err), s.Close())
+	}
+	if opts.EncryptBinlog {
+		if err := s.encryptBinlog(ctx, in); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: encrypted binlog: %w", kind, err), s.Close())
+		}
 	}
 	if err := s.launch(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -145,6 +154,20 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 		return s.driver.format(ctx, s)
 	}
 	return nil
+}
+
+// encryptBinlog adds to the options what the driver says.
+func (s *Server) encryptBinlog(ctx context.Context, in *installer) error {
+	d, ok := s.driver.(encrypter)
+	if !ok {
+		return errors.New("this kind of server has none")
+	}
+	program, args, err := d.encrypt(ctx, in, s)
+	if program != "" {
+		s.prog.server = program
+	}
+	s.opts.Args = append(slices.Clone(s.opts.Args), args...)
+	return err
 }
 
 // launch starts the process and waits until it answers.
