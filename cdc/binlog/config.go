@@ -47,7 +47,7 @@ type Config struct {
 	// chosen key should not change and tell rows apart: an update that changes it is a delete and a create, and of rows with one key
 	// consumers that keep the last value of a key keep one.
 	Keys cdc.Keys
-	// PartialRows accepts row images that lack columns: binlog_row_image MINIMAL and NOBLOB (and MariaDB's FULL_NODUP). What a change
+	// PartialRows accepts row images that lack columns: binlog_row_image MINIMAL and NOBLOB. What a change
 	// lacks is listed in its Absent; projectors refuse such changes, since no document can be made of them. Without it they are
 	// refused at start, and when a session has chosen them for itself.
 	PartialRows bool
