@@ -120,63 +120,61 @@ func (c *cursor) jsonLength() uint64 {
 	return 0
 }
 
-// jsonEntries walks the entries of an object or array. Its bytes are a count, a size, the keys' and the values' entries, and the data
-// they point to. Offsets count from the beginning.
+// jsonEntries are the entries of an object or array. Its bytes are a count, a size, the keys' and the values' entries, and the data they
+// point to. Offsets count from the beginning.
 type jsonEntries struct {
-	body       []byte
-	wide       uint64 // bytes of a count or an offset
-	count      uint64
-	object     bool
-	keys, next uint64 // where the next key's and the next value's entry are
+	body         []byte
+	wide         int // bytes of a count or an offset
+	count        int
+	object       bool
+	keys, values int // where the entries begin
 }
 
-// openJSON begins with the container of a kind that begins at the head of b.
+// openJSON reads the head of the container of a kind that begins at the head of b.
 func openJSON(kind byte, b []byte) (jsonEntries, error) {
 	e := jsonEntries{wide: 2, object: kind == jsonSmallObject || kind == jsonLargeObject}
 	if kind == jsonLargeObject || kind == jsonLargeArray {
 		e.wide = 4
 	}
 	c := cursor{rest: b}
-	count, size := c.uint(e.wide), c.uint(e.wide)
-	head, entry := 2*e.wide, 1+e.wide
+	count, size := c.uint(uint64(e.wide)), c.uint(uint64(e.wide))
+	head, entry := uint64(2*e.wide), uint64(1+e.wide)
 	if e.object {
-		entry += e.wide + 2
+		entry += uint64(e.wide + 2)
 	}
 	if c.bad || size > uint64(len(b)) || size < head || count > (size-head)/entry {
 		return e, errJSON
 	}
-	e.body, e.count, e.keys, e.next = b[:size], count, head, head
+	e.body, e.count, e.keys, e.values = b[:size], int(count), int(head), int(head)
 	if e.object {
-		e.next += count * (e.wide + 2)
+		e.values += e.count * (e.wide + 2)
 	}
 	return e, nil
 }
 
-// key returns where the next key begins, and its length. There are count of them.
-func (e *jsonEntries) key() (at, n uint64, err error) {
-	entry := e.body[e.keys:][:e.wide+2]
-	e.keys += e.wide + 2
-	at, n = littleEndian(entry[:e.wide]), littleEndian(entry[e.wide:])
+// key returns key i of count.
+func (e *jsonEntries) key(i int) ([]byte, error) {
+	entry := e.body[e.keys+i*(e.wide+2):][:e.wide+2]
+	at, n := littleEndian(entry[:e.wide]), littleEndian(entry[e.wide:])
 	if size := uint64(len(e.body)); at > size || n > size-at {
-		return 0, 0, errJSON
+		return nil, errJSON
 	}
-	return at, n, nil
+	return e.body[at:][:n], nil
 }
 
-// value returns the kind of the next value and where it begins. There are count of them.
-func (e *jsonEntries) value() (kind byte, at uint64, err error) {
-	entry := e.body[e.next:][:1+e.wide]
-	at = e.next + 1
-	e.next += 1 + e.wide
+// value returns the kind of value i of count, and its bytes with whatever follows them.
+func (e *jsonEntries) value(i int) (kind byte, raw []byte, err error) {
+	entry := e.body[e.values+i*(1+e.wide):][:1+e.wide]
 	switch kind = entry[0]; {
 	case kind == jsonLiteral || kind == jsonInt16 || kind == jsonUint16,
 		e.wide == 4 && (kind == jsonInt32 || kind == jsonUint32): // small enough to stand in the entry
-		return kind, at, nil
+		return kind, entry[1:], nil
 	}
-	if at = littleEndian(entry[1:]); at > uint64(len(e.body)) {
-		return 0, 0, errJSON
+	at := littleEndian(entry[1:])
+	if at > uint64(len(e.body)) {
+		return 0, nil, errJSON
 	}
-	return kind, at, nil
+	return kind, e.body[at:], nil
 }
 
 // container appends an object or array.
@@ -194,25 +192,30 @@ func (r *jsonReader) container(dst []byte, kind byte, b []byte, depth int) ([]by
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		if e.object {
-			at, n, err := e.key()
-			if err != nil {
-				return dst, err
-			}
-			if dst, err = appendJSONString(dst, e.body[at:at+n]); err != nil {
-				return dst, err
-			}
-			dst = append(dst, ':')
-		}
-		kind, at, err := e.value()
-		if err != nil {
-			return dst, err
-		}
-		if dst, err = r.value(dst, kind, e.body[at:], depth); err != nil {
+		if dst, err = r.member(dst, &e, i, depth); err != nil {
 			return dst, err
 		}
 	}
 	return append(dst, end), nil
+}
+
+// member appends an element, or a key and its value.
+func (r *jsonReader) member(dst []byte, e *jsonEntries, i, depth int) ([]byte, error) {
+	if e.object {
+		key, err := e.key(i)
+		if err != nil {
+			return dst, err
+		}
+		if dst, err = appendJSONString(dst, key); err != nil {
+			return dst, err
+		}
+		dst = append(dst, ':')
+	}
+	kind, raw, err := e.value(i)
+	if err != nil {
+		return dst, err
+	}
+	return r.value(dst, kind, raw, depth)
 }
 
 // appendJSONDouble appends f as the server's JSON functions print it: shortest digits, plain between 1e-15 and 1e15 or so, with

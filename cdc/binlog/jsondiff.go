@@ -33,20 +33,20 @@ func renderJSONDiffs(dst, src []byte, before document) ([]byte, int, error) {
 		return dst, 0, errNullDocument
 	}
 	n := len(src) - len(c.rest)
-	tree := newJSONTree(before.value, len(diffs))
+	root := newJSONNode(before.value)
 	for list := (cursor{rest: diffs}); len(list.rest) > 0; {
-		if err := tree.apply(&list); err != nil {
+		if err := root.apply(&list); err != nil {
 			return dst, 0, err
 		}
 	}
 	r := jsonReader{limit: len(dst) + 64 + 32*(len(before.value)+len(diffs))}
-	dst, err := r.node(dst, &tree.root, jsonDepth)
+	dst, err := r.node(dst, &root, jsonDepth)
 	return dst, n, err
 }
 
 // apply applies the diff at the list's head as the server's replica does: operation, path, and the value unless it removes. The path
 // leads to one place, nothing is wrapped into an array, and the root cannot be meant: then the event has the whole document.
-func (t *jsonTree) apply(list *cursor) error {
+func (n *jsonNode) apply(list *cursor) error {
 	operation := list.uint(1)
 	path := list.text()
 	var value []byte
@@ -62,34 +62,39 @@ func (t *jsonTree) apply(list *cursor) error {
 	if err != nil {
 		return err
 	}
-	at := &t.root
 	for len(path) > 0 { // to the container of the last leg
-		if err := t.expand(at); err != nil {
+		at, err := n.find(leg)
+		if err != nil {
 			return err
 		}
-		i, found := at.find(leg)
-		if !found {
+		if !at.found {
 			return errJSONPath
 		}
-		at = at.child(i)
+		if n, err = n.child(at); err != nil {
+			return err
+		}
 		if leg, path, err = parseJSONLeg(path); err != nil {
 			return err
 		}
 	}
-	if err := t.expand(at); err != nil {
+	at, err := n.find(leg)
+	switch {
+	case err != nil:
 		return err
-	}
-	i, found := at.find(leg)
-	if leg.array == at.object || operation != jsonInsert && !found || operation == jsonInsert && found && !leg.array {
+	case at.found == (operation == jsonInsert) && !leg.array, !at.found && operation != jsonInsert:
 		return errJSONPath
 	}
 	switch operation {
 	case jsonReplace:
-		*at.child(i) = newJSONNode(value)
+		child, err := n.child(at)
+		if err != nil {
+			return err
+		}
+		*child = newJSONNode(value)
 	case jsonInsert:
-		at.insert(i, leg.name, newJSONNode(value))
+		n.insert(at, leg.name, newJSONNode(value))
 	case jsonRemove:
-		at.remove(i)
+		n.remove(at)
 	}
 	return nil
 }

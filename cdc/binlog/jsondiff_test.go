@@ -104,7 +104,8 @@ func FuzzPartialRow(f *testing.F) {
 	})
 }
 
-// TestJSONDiffMemory: containers that share bytes cannot make a small event take much memory, nor a deep path much stack.
+// TestJSONDiffMemory: a change takes memory for itself, not for the document around it; and containers that share bytes, which no server
+// writes, cannot make a small event take much.
 func TestJSONDiffMemory(t *testing.T) {
 	const entries = 20_000 // in each array; all of them begin at the same place
 	body := binary.LittleEndian.AppendUint16(nil, entries)
@@ -112,17 +113,37 @@ func TestJSONDiffMemory(t *testing.T) {
 	for range entries {
 		body = append(body, jsonSmallArray, 0, 0)
 	}
-	doc := append([]byte{jsonSmallArray}, body...)
-	var diffs []byte
+	path := "$" + strings.Repeat("[7]", 200)
+	var deep []byte
 	for range 100 {
-		path := "$" + strings.Repeat("[7]", 200)
-		diffs = append(diffs, jsonRemove, 252, byte(len(path)), byte(len(path)>>8))
-		diffs = append(diffs, path...)
+		deep = append(deep, jsonRemove, 252, byte(len(path)), byte(len(path)>>8))
+		deep = append(deep, path...)
 	}
-	src := append(binary.LittleEndian.AppendUint32(nil, uint32(len(diffs))), diffs...)
-	bounded(t, 20*uint64(len(doc)+len(diffs)), func() {
-		if _, _, err := renderJSONDiffs(nil, src, document{known: true, value: doc}); !errors.Is(err, errJSON) {
-			t.Errorf("got %v, want %v", err, errJSON)
-		}
-	})
+	const many = 2_000_000
+	large := binary.LittleEndian.AppendUint32([]byte{jsonLargeArray}, many)
+	large = binary.LittleEndian.AppendUint32(large, 8+5*many)
+	for range many {
+		large = append(large, jsonInt16, 7, 0, 0, 0)
+	}
+	few, _, err := documentOrDiffs("@replace:$[1000000]:8|insert:$[5]:9|remove:$[last]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name       string
+		doc, diffs []byte
+		limit      int
+		want       error
+	}{
+		{"shared bytes", append([]byte{jsonSmallArray}, body...), deep, 20 * (len(body) + len(deep)), errJSON},
+		{"large document", large, few, 64 << 10, nil},
+	} {
+		src := append(binary.LittleEndian.AppendUint32(nil, uint32(len(tt.diffs))), tt.diffs...)
+		dst := make([]byte, 0, 3*len(tt.doc))
+		bounded(t, uint64(tt.limit), func() {
+			if _, _, err := renderJSONDiffs(dst, src, document{known: true, value: tt.doc}); !errors.Is(err, tt.want) {
+				t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
+			}
+		})
+	}
 }

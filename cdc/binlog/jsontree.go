@@ -4,47 +4,24 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
-	"sort"
 )
 
-// jsonTree is a binary JSON document that is being changed. What is not on the way to a change stays in its bytes.
-type jsonTree struct {
-	root jsonNode
-	// budget is how many members can be listed. Corrupt offsets can let many containers share bytes; the members of an honest document
-	// have some bytes of it each.
-	budget uint64
-}
-
-// smallestMember is the bytes of an entry in a small array.
-const smallestMember = 3
-
-// newJSONTree returns the tree of a document that diffs of so many bytes will be applied to.
-func newJSONTree(doc []byte, diffs int) *jsonTree {
-	return &jsonTree{root: newJSONNode(doc), budget: uint64(len(doc)+diffs) / smallestMember}
-}
-
-// jsonNode is a value in a tree.
+// jsonNode is a value of a binary JSON document that is being changed. What is not on the way to a change stays in its bytes, so that a
+// change takes memory for itself only, however large the document.
 type jsonNode struct {
 	kind byte
 	raw  []byte // the value's bytes, and whatever follows them
-	// expanded says that members lists a container's members: an array's elements, or an object's members in the server's order.
-	expanded, object bool
-	members          []jsonMember
+	// expanded says that the members of an object or array are in pieces: an object's in the server's order.
+	expanded bool
+	entries  jsonEntries
+	pieces   []jsonPiece
 }
 
-// jsonMember is small, since a large array has many.
-type jsonMember struct {
-	changed    *jsonChange // nil as long as the member is what stands in its container's bytes
-	key, value uint32      // where they begin there
-	length     uint16      // of the key
-	kind       byte
-}
-
-// jsonChange is a member that was changed, or that holds one.
-type jsonChange struct {
-	jsonNode
-	name  []byte // of an inserted member
-	added bool
+// jsonPiece is a member that was changed, added, or has a change inside; or else a run of those that are as they were.
+type jsonPiece struct {
+	changed  *jsonNode
+	key      []byte // of a changed member of an object
+	from, to int    // of a run, among the container's entries
 }
 
 // newJSONNode returns the node of a whole document: a kind and the value. None at all is null, as it is for the server.
@@ -55,8 +32,7 @@ func newJSONNode(doc []byte) jsonNode {
 	return jsonNode{kind: doc[0], raw: doc[1:]}
 }
 
-// expand lists a container's members.
-func (t *jsonTree) expand(n *jsonNode) error {
+func (n *jsonNode) expand() error {
 	if n.expanded {
 		return nil
 	}
@@ -65,41 +41,95 @@ func (t *jsonTree) expand(n *jsonNode) error {
 	default:
 		return errJSONPath
 	}
-	e, err := openJSON(n.kind, n.raw)
-	if err != nil {
+	var err error
+	if n.entries, err = openJSON(n.kind, n.raw); err != nil {
 		return err
 	}
-	if e.count > t.budget {
-		return errJSON
+	if n.expanded = true; n.entries.count > 0 {
+		n.pieces = []jsonPiece{{to: n.entries.count}}
 	}
-	t.budget -= e.count
-	n.members = make([]jsonMember, e.count)
-	for i := range n.members {
-		m := &n.members[i]
-		if e.object {
-			at, length, err := e.key()
-			if err != nil {
-				return err
-			}
-			m.key, m.length = uint32(at), uint16(length)
-		}
-		kind, at, err := e.value()
-		if err != nil {
-			return err
-		}
-		m.kind, m.value = kind, uint32(at)
-	}
-	n.raw, n.object, n.expanded = e.body, e.object, true
 	return nil
 }
 
-// name is a member's key.
-func (n *jsonNode) name(i int) []byte {
-	m := &n.members[i]
-	if m.changed != nil && m.changed.added {
-		return m.changed.name
+// length is how many members the piece has.
+func (p *jsonPiece) length() int {
+	if p.changed != nil {
+		return 1
 	}
-	return n.raw[m.key:][:m.length]
+	return p.to - p.from
+}
+
+// jsonPlace is a place among a node's members.
+type jsonPlace struct {
+	piece, offset int
+	found         bool // a member is there; otherwise one can be inserted
+}
+
+// find returns the place that leg means.
+func (n *jsonNode) find(leg jsonLeg) (jsonPlace, error) {
+	if err := n.expand(); err != nil {
+		return jsonPlace{}, err
+	}
+	if leg.array == n.entries.object {
+		return jsonPlace{}, errJSONPath
+	}
+	if !leg.array {
+		return n.member(leg.name)
+	}
+	index := leg.index
+	if leg.last {
+		length := uint64(0)
+		for i := range n.pieces {
+			length += uint64(n.pieces[i].length())
+		}
+		if index >= length {
+			return jsonPlace{}, nil
+		}
+		index = length - 1 - index
+	}
+	for i := range n.pieces {
+		length := uint64(n.pieces[i].length())
+		if index < length {
+			return jsonPlace{i, int(index), true}, nil
+		}
+		index -= length
+	}
+	return jsonPlace{piece: len(n.pieces)}, nil
+}
+
+// member returns the place of an object's member.
+func (n *jsonNode) member(name []byte) (jsonPlace, error) {
+	for i := range n.pieces {
+		p := &n.pieces[i]
+		low, high := 0, p.length() // the first key that is not before name lies between
+		for low < high {
+			middle := (low + high) / 2
+			key, err := n.key(p, middle)
+			if err != nil {
+				return jsonPlace{}, err
+			}
+			switch order := compareJSONKeys(key, name); {
+			case order == 0:
+				return jsonPlace{i, middle, true}, nil
+			case order < 0:
+				low = middle + 1
+			default:
+				high = middle
+			}
+		}
+		if low < p.length() {
+			return jsonPlace{i, low, false}, nil
+		}
+	}
+	return jsonPlace{piece: len(n.pieces)}, nil
+}
+
+// key returns the key of a member in a piece.
+func (n *jsonNode) key(p *jsonPiece, offset int) ([]byte, error) {
+	if p.changed != nil {
+		return p.key, nil
+	}
+	return n.entries.key(p.from + offset)
 }
 
 // compareJSONKeys is the order of an object's members: short names first.
@@ -110,41 +140,56 @@ func compareJSONKeys(a, b []byte) int {
 	return bytes.Compare(a, b)
 }
 
-// find returns the place that leg means in an expanded node: where it is found, or else where it would be inserted.
-func (n *jsonNode) find(leg jsonLeg) (int, bool) {
-	if leg.array == n.object {
-		return 0, false
+// child returns the node of the member at a place, to be changed.
+func (n *jsonNode) child(at jsonPlace) (*jsonNode, error) {
+	p := n.pieces[at.piece]
+	if p.changed != nil {
+		return p.changed, nil
 	}
-	if !leg.array {
-		i := sort.Search(len(n.members), func(i int) bool { return compareJSONKeys(n.name(i), leg.name) >= 0 })
-		return i, i < len(n.members) && bytes.Equal(n.name(i), leg.name)
+	i := p.from + at.offset
+	kind, raw, err := n.entries.value(i)
+	if err != nil {
+		return nil, err
 	}
-	length := uint64(len(n.members))
-	switch {
-	case leg.index < length && leg.last:
-		return int(length - 1 - leg.index), true
-	case leg.index < length:
-		return int(leg.index), true
-	case leg.last:
-		return 0, false
+	changed := jsonPiece{changed: &jsonNode{kind: kind, raw: raw}}
+	if n.entries.object {
+		if changed.key, err = n.entries.key(i); err != nil {
+			return nil, err
+		}
 	}
-	return len(n.members), false
+	n.replace(at, 1, changed)
+	return changed.changed, nil
 }
 
-// child returns a member's node, to be changed.
-func (n *jsonNode) child(i int) *jsonNode {
-	m := &n.members[i]
-	if m.changed == nil {
-		m.changed = &jsonChange{jsonNode: jsonNode{kind: m.kind, raw: n.raw[m.value:]}}
+// insert adds a member in front of a place.
+func (n *jsonNode) insert(at jsonPlace, key []byte, value jsonNode) {
+	n.replace(at, 0, jsonPiece{changed: &value, key: key})
+}
+
+// remove drops the member at a place.
+func (n *jsonNode) remove(at jsonPlace) { n.replace(at, 1) }
+
+// replace puts pieces in the place of so many members, none or one.
+func (n *jsonNode) replace(at jsonPlace, members int, by ...jsonPiece) {
+	if at.piece == len(n.pieces) {
+		n.pieces = append(n.pieces, by...)
+		return
 	}
-	return &m.changed.jsonNode
+	p := n.pieces[at.piece]
+	if p.changed != nil {
+		n.pieces = slices.Replace(n.pieces, at.piece, at.piece+members, by...)
+		return
+	}
+	pieces := make([]jsonPiece, 0, 3)
+	if at.offset > 0 {
+		pieces = append(pieces, jsonPiece{from: p.from, to: p.from + at.offset})
+	}
+	pieces = append(pieces, by...)
+	if from := p.from + at.offset + members; from < p.to {
+		pieces = append(pieces, jsonPiece{from: from, to: p.to})
+	}
+	n.pieces = slices.Replace(n.pieces, at.piece, at.piece+1, pieces...)
 }
-
-func (n *jsonNode) insert(i int, name []byte, value jsonNode) {
-	n.members = slices.Insert(n.members, i, jsonMember{changed: &jsonChange{jsonNode: value, name: name, added: true}})
-}
-
-func (n *jsonNode) remove(i int) { n.members = slices.Delete(n.members, i, i+1) }
 
 // node appends a node.
 func (r *jsonReader) node(dst []byte, n *jsonNode, depth int) ([]byte, error) {
@@ -155,29 +200,38 @@ func (r *jsonReader) node(dst []byte, n *jsonNode, depth int) ([]byte, error) {
 		return dst, errJSON
 	}
 	open, end := byte('['), byte(']')
-	if n.object {
+	if n.entries.object {
 		open, end = '{', '}'
 	}
 	dst = append(dst, open)
-	for i := range n.members {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
+	for i := range n.pieces {
 		var err error
-		if n.object {
-			if dst, err = appendJSONString(dst, n.name(i)); err != nil {
+		p := &n.pieces[i]
+		for at := range p.length() {
+			if i+at > 0 {
+				dst = append(dst, ',')
+			}
+			if p.changed == nil {
+				dst, err = r.member(dst, &n.entries, p.from+at, depth-1)
+			} else {
+				dst, err = r.changed(dst, p, n.entries.object, depth-1)
+			}
+			if err != nil {
 				return dst, err
 			}
-			dst = append(dst, ':')
-		}
-		if m := &n.members[i]; m.changed != nil {
-			dst, err = r.node(dst, &m.changed.jsonNode, depth-1)
-		} else {
-			dst, err = r.value(dst, m.kind, n.raw[m.value:], depth-1)
-		}
-		if err != nil {
-			return dst, err
 		}
 	}
 	return append(dst, end), nil
+}
+
+// changed appends a changed member.
+func (r *jsonReader) changed(dst []byte, p *jsonPiece, object bool, depth int) ([]byte, error) {
+	if object {
+		var err error
+		if dst, err = appendJSONString(dst, p.key); err != nil {
+			return dst, err
+		}
+		dst = append(dst, ':')
+	}
+	return r.node(dst, p.changed, depth)
 }
