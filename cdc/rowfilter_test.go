@@ -288,6 +288,51 @@ func TestRowFilterAbsent(t *testing.T) {
 	})
 }
 
+// TestRowFilterPassesSchema: what happens to a table as a whole is in the log whatever a filter says of its rows; a definition says which
+// columns are masked.
+func TestRowFilterPassesSchema(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, log := newSource(t, 0), eventstore.NewMemoryLog()
+		table := &cdc.Table{Schema: "shop", Name: "product", Columns: []cdc.Column{{Name: "id", Type: "int"}, {Name: "n", Type: "int", Mask: "hash"}}, Key: []int{0}}
+		source.Commit(cdc.Change{Table: table, Op: cdc.Create, Key: keyOf(1), After: []byte(`{"id":1,"n":4}`)})
+		source.Execute(cdc.SchemaChange{Op: eventstore.SchemaTruncate, Schema: "shop", Table: "product", Statement: "TRUNCATE product"})
+		source.Commit(cdc.Change{Table: table, Op: cdc.Create, Key: keyOf(3), After: []byte(`{"id":3,"n":3}`)})
+		untilCaughtUp(t, newRelay(t, cdc.Config{Source: source, Log: log, RowFilters: []cdc.RowFilter{third}, Routes: eventstore.Routes{{Tables: "*.*", Topic: "one.topic"}}}), source, log)
+		var got []string
+		for cut, err := range log.Cuts(t.Context(), eventstore.CutOptions{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for rec := range cut.Records() {
+				if rec.Topic == eventstore.SchemaTopic {
+					var c eventstore.SchemaChange
+					if err := eventstore.ParseSchema(rec, &c); err != nil {
+						t.Fatal(err)
+					}
+					line := string(c.Op)
+					if c.Definition != nil {
+						line += fmt.Sprint(c.Definition.Columns)
+					}
+					got = append(got, line)
+					continue
+				}
+				var row eventstore.RowChange
+				if err := eventstore.ParseRow(rec, &row); err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, fmt.Sprintf("%s %c %s", rec.Topic, row.Op, row.After))
+			}
+			if cut.CSN == 3 {
+				break
+			}
+		}
+		want := []string{"define[{id int } {n int hash}]", `one.topic c {"id":1,"n":4}`, "truncate", "one.topic t "}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 // TestRulesChanged: behind a finished tail other rules apply; an unfinished one is not finished under them.
 func TestRulesChanged(t *testing.T) {
 	renamed := third

@@ -75,7 +75,7 @@ func (s *definitions) of(t *Table) *definition {
 	d := &definition{}
 	d.Schema, d.Table = t.Schema, t.Name
 	for _, c := range t.Columns {
-		d.Columns = append(d.Columns, eventstore.ColumnDefinition{Name: c.Name, Type: c.Type})
+		d.Columns = append(d.Columns, eventstore.ColumnDefinition{Name: c.Name, Type: c.Type, Mask: c.Mask})
 	}
 	for _, i := range t.Key {
 		if i < len(t.Columns) {

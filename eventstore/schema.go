@@ -65,6 +65,8 @@ type ColumnDefinition struct {
 	Name string `json:"name"`
 	// Type is the column's type as far as the source's events tell, e.g. "int unsigned" or "varchar".
 	Type string `json:"type"`
+	// Mask is what hides the values, e.g. "hash", "redact" or "truncate(3)"; empty when they are shown. A masked value looks as its mask says, not as Type.
+	Mask string `json:"mask,omitempty"`
 }
 
 // ID identifies the definition: 16 hexadecimal digits, a hash of all that is in it.

@@ -55,6 +55,9 @@ func (d *TableDefinition) appendMembers(dst []byte) []byte {
 		}
 		dst = appendText(append(dst, `{"name":`...), c.Name)
 		dst = appendText(append(dst, `,"type":`...), c.Type)
+		if c.Mask != "" {
+			dst = appendText(append(dst, `,"mask":`...), c.Mask)
+		}
 		dst = append(dst, '}')
 	}
 	dst = append(dst, `],"key":[`...)

@@ -102,7 +102,13 @@ func fuzzRow(t *testing.T, definition, row []byte) {
 	if err != nil {
 		return
 	}
-	prepared, err := newTable(m, newCharsets(map[uint64]string{8: "latin1", 45: "utf8mb4"}), choice{})
+	fuzzTable(t, m, row, choice{})
+	fuzzTable(t, m, row, choice{cdc.Columns{Exclude: []string{"*.*.name"}, Masks: []cdc.Mask{cdc.Hash([]byte("0123456789abcdef"), "*.*.id"), cdc.Truncate(1, "*.*.*")}},
+		cdc.Keys{{Tables: "*.*", Columns: []string{"id"}}}})
+}
+
+func fuzzTable(t *testing.T, m *tableMap, row []byte, choice choice) {
+	prepared, err := newTable(m, newCharsets(map[uint64]string{8: "latin1", 45: "utf8mb4"}), choice)
 	if err != nil {
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -328,6 +329,58 @@ func TestChoiceKeys(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestChoiceDocuments: partial updates of JSON documents that are masked, beside excluded ones, give the mask of the whole document.
+func TestChoiceDocuments(t *testing.T) {
+	d := open(t, servers.Find(t, servers.MySQL), "choice_documents")
+	d.SetMaxOpenConns(1)
+	d.exec(t, "CREATE TABLE t (dropped JSON, id INT PRIMARY KEY, hashed JSON, gone JSON, redacted JSON, plain JSON)")
+	d.exec(t, "SET SESSION binlog_row_value_options = 'PARTIAL_JSON'")
+	from := d.executed(t)
+	document := `'{"a": 1, "b": "` + strings.Repeat("long", 50) + `", "c": [1, 2, 3]}'`
+	d.exec(t, fmt.Sprintf("INSERT INTO t VALUES (%[1]s, 1, %[1]s, %[1]s, %[1]s, %[1]s), (NULL, 2, NULL, %[1]s, NULL, %[1]s)", document))
+	for i := range 12 {
+		list := ""
+		for at, column := range []string{"dropped", "hashed", "gone", "redacted", "plain"} {
+			if i&(1<<at) == 0 || i == 0 {
+				list += fmt.Sprintf(", %[1]s = JSON_SET(%[1]s, '$.a', %[2]d, '$.c[1]', 'x%[2]d')", column, i)
+			}
+		}
+		d.exec(t, "UPDATE t SET "+list[2:])
+	}
+	until := d.executed(t)
+	events := d.rows(t, fmt.Sprintf("SHOW BINLOG EVENTS IN '%s' FROM %d LIMIT 1000", from.File, from.Offset))
+	if !slices.ContainsFunc(events, func(row []string) bool { return row[2] == "Update_rows_partial" }) {
+		t.Fatalf("no update is partial: %v", events)
+	}
+	whole := changes(read(t, d.source(t), from, until))
+	masked := changes(read(t, d.source(t, func(c *binlog.Config) {
+		c.Columns = cdc.Columns{Exclude: []string{"*.*.dropped", "*.t.gone"}, Masks: []cdc.Mask{cdc.Hash(maskSecret, "*.*.hashed"), cdc.Redact("-", "*.*.redacted")}}
+	}), from, until))
+	if len(whole) != len(masked) || len(whole) != 26 {
+		t.Fatalf("%d changes with masks, %d without, want 26", len(masked), len(whole))
+	}
+	for i, c := range masked {
+		for side, image := range [][]byte{c.Before, c.After} {
+			if image == nil {
+				continue
+			}
+			plain := members(t, [][]byte{whole[i].Before, whole[i].After}[side])
+			hashed, redacted := plain["hashed"], `"-"`
+			if hashed == "null" {
+				redacted = "null"
+			} else {
+				hashed = hmacOf(t, hashed)
+			}
+			if want := fmt.Sprintf(`{"id":%s,"hashed":%s,"redacted":%s,"plain":%s}`, plain["id"], hashed, redacted, plain["plain"]); string(image) != want {
+				t.Errorf("change %d: got %s, want %s", i, image, want)
+			}
+		}
+	}
+	if last := d.value(t, "SELECT CAST(plain AS CHAR) FROM t WHERE id = 1"); compact(last) != members(t, masked[24].After)["plain"] {
+		t.Errorf("the last document is %s, in the table %s", masked[24].After, last)
+	}
 }
 
 // TestChoiceInvisibleKey: an invisible primary key is the key as any other, also the one that MySQL makes by itself.
