@@ -40,6 +40,7 @@ type assembler struct {
 	payload  payload
 	inner    bool // the payload has events left
 	rows     rows // rows left of the event at hand
+	pushed   int  // bytes of the event that was pushed last, while they are in use
 
 	spill    spill
 	waiting  eventReader       // events that waited, see held.go
@@ -86,6 +87,7 @@ type transaction struct {
 
 // push takes an event. raw stays in use until pull returns no slice.
 func (a *assembler) push(raw []byte) error {
+	a.pushed = len(raw)
 	if len(raw) > 4 && replication.EventType(raw[4]) == replication.FORMAT_DESCRIPTION_EVENT {
 		f, err := parseFormat(raw)
 		if err != nil {
@@ -110,6 +112,22 @@ func (a *assembler) push(raw []byte) error {
 	return a.handle(e)
 }
 
+// pushSpilled is push for an event in a file. It takes the file over.
+func (a *assembler) pushSpilled(s *spilledEvent) error {
+	a.pushed = 0
+	e, err := s.event(a.format.checksum)
+	if err == nil {
+		a.advance(e)
+		err = a.handle(e)
+	} else {
+		err = a.fail(err)
+	}
+	if a.payload.spilled != s { // it was passed over
+		s.close()
+	}
+	return err
+}
+
 // advance keeps the 64-bit offset, of which an event has the low half.
 func (a *assembler) advance(e event) {
 	switch {
@@ -125,19 +143,16 @@ func (a *assembler) advance(e event) {
 
 // pull returns the next slice, or nil when it needs another event. The slice is valid until the next call.
 func (a *assembler) pull() (*cdc.Slice, error) {
-	if a.handed > 0 {
-		a.buf.drop(a.handed)
-		a.handed = 0
-	}
+	a.letGo()
 	for {
-		for len(a.rows.rest) > 0 {
-			full, err := a.row()
-			if err != nil {
+		if full := a.full(); full > 0 && !a.holdBack() {
+			return a.emit(full), nil
+		}
+		if len(a.rows.rest) > 0 {
+			if err := a.row(); err != nil {
 				return nil, err
 			}
-			if full > 0 && !a.holdBack() {
-				return a.emit(full), nil
-			}
+			continue
 		}
 		if a.inner {
 			raw, err := a.payload.next()
@@ -146,6 +161,7 @@ func (a *assembler) pull() (*cdc.Slice, error) {
 			}
 			if raw == nil {
 				a.inner = false
+				a.payload.close()
 				continue
 			}
 			e, err := parseEvent(raw, false)
@@ -161,9 +177,6 @@ func (a *assembler) pull() (*cdc.Slice, error) {
 			continue
 		}
 		if a.tx.replayed {
-			if n := len(a.buf.changes); a.size() >= a.maxSlice && n > 0 { // it was held back
-				return a.emit(n), nil
-			}
 			if more, err := a.replayNext(); more || err != nil {
 				if err != nil {
 					return nil, err
@@ -173,6 +186,7 @@ func (a *assembler) pull() (*cdc.Slice, error) {
 		}
 		switch {
 		case !a.tx.ended:
+			a.release()
 			return nil, nil
 		case a.tx.again && a.tx.prepared == nil:
 			return nil, a.fail(errors.New("the position says that this transaction is an XA PREPARE, which it is not"))
@@ -189,26 +203,36 @@ func (a *assembler) pull() (*cdc.Slice, error) {
 // changeOverhead is what a change takes beside its JSON, so that many small rows are bounded, too.
 const changeOverhead = 256
 
-// size is about what the decoded changes take.
-func (a *assembler) size() int { return len(a.buf.json) + len(a.buf.changes)*changeOverhead }
-
-// row decodes one row. It returns how many changes make a full slice, or 0.
-func (a *assembler) row() (full int, err error) {
+// row decodes one row.
+func (a *assembler) row() error {
 	t := a.rows.table
 	if t.public == nil {
 		a.rows.skip()
-	} else if err := a.rows.next(&a.buf, a.tx.rows); err != nil {
-		return 0, a.failTable(t, err)
+	} else {
+		if n := len(a.rows.rest); n > hugeRow {
+			a.buf.reserve(n)
+		}
+		if err := a.rows.next(&a.buf, a.tx.rows); err != nil {
+			return a.failTable(t, err)
+		}
 	}
 	a.tx.rows++
-	n := len(a.buf.changes)
-	switch size := a.size(); {
-	case size < a.maxSlice || t.public == nil:
-		return 0, nil
-	case size > a.maxSlice && n > 1:
-		return n - 1, nil
+	if len(a.rows.rest) == 0 {
+		a.release()
 	}
-	return n, nil
+	return nil
+}
+
+// full returns how many changes make a full slice, or 0.
+func (a *assembler) full() int {
+	n := len(a.buf.changes)
+	switch size := len(a.buf.json) + n*changeOverhead; {
+	case size < a.maxSlice:
+		return 0
+	case size > a.maxSlice && n > 1:
+		return n - 1
+	}
+	return n
 }
 
 // emit makes a slice of the first n changes.
@@ -269,7 +293,13 @@ func (a *assembler) handle(e event) error {
 		if !a.tx.open {
 			return a.fail(fmt.Errorf("%s outside a transaction", e.name()))
 		}
-		if err := a.payload.open(e.body); err != nil {
+		err := error(nil)
+		if e.spilled != nil {
+			err = a.payload.openSpilled(e.spilled, a.format.checksum)
+		} else {
+			err = a.payload.open(e.body)
+		}
+		if err != nil {
 			return a.fail(err)
 		}
 		a.inner = true

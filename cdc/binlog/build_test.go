@@ -21,6 +21,7 @@ type builder struct {
 	inner    bool // events of a compressed transaction have neither checksum nor position
 	offset   uint32
 	columns  map[uint64][]string // types, by table id
+	payloads string              // directory for compressed transactions; empty: they stay in memory
 }
 
 func (b *builder) event(kind replication.EventType, flags uint16, body []byte) []byte {

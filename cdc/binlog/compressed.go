@@ -18,6 +18,7 @@ type payload struct {
 	eventReader
 	decoder *zstd.Decoder
 	plain   []byte // a small payload as a whole
+	spilled *spilledEvent
 }
 
 // wholePayload is up to which size a payload is decompressed at once; a bigger one event by event.
@@ -38,10 +39,10 @@ const (
 
 var errPayload = errors.New("compressed transaction: corrupt")
 
-// open begins with the events in body.
-func (p *payload) open(body []byte) error {
+// parsePayload reads the fields in front of the compressed events and returns what follows them.
+func parsePayload(body []byte) (compression, original uint64, rest []byte, err error) {
 	c := cursor{rest: body}
-	compression, original := uint64(compressionNone), uint64(0)
+	compression = compressionNone
 	for {
 		field := c.lenenc()
 		if c.bad || field == payloadEnd {
@@ -57,17 +58,87 @@ func (p *payload) open(body []byte) error {
 		c.bad = c.bad || value.bad
 	}
 	if c.bad {
-		return fmt.Errorf("compressed transaction: %w", errShort)
+		return 0, 0, nil, fmt.Errorf("compressed transaction: %w", errShort)
+	}
+	if compression != compressionNone && compression != compressionZstd {
+		return 0, 0, nil, fmt.Errorf("compressed transaction: unknown compression %d", compression)
+	}
+	return compression, original, c.rest, nil
+}
+
+// open begins with the events in body.
+func (p *payload) open(body []byte) error {
+	compression, original, rest, err := parsePayload(body)
+	if err != nil {
+		return err
 	}
 	p.plain = keep(p.plain)
-	switch compression {
-	case compressionNone:
-		p.reset(c.rest, nil)
+	if compression == compressionNone {
+		p.reset(rest, nil)
 		return nil
-	case compressionZstd:
-	default:
-		return fmt.Errorf("compressed transaction: unknown compression %d", compression)
 	}
+	if original > wholePayload {
+		return p.decompress(bytes.NewReader(rest))
+	}
+	if err := p.prepare(); err != nil {
+		return err
+	}
+	p.plain = slices.Grow(p.plain[:0], int(original))
+	if p.plain, err = p.decoder.DecodeAll(rest, p.plain[:0:original]); err != nil {
+		return errors.Join(errPayload, err)
+	}
+	if uint64(len(p.plain)) != original {
+		return fmt.Errorf("%w: %d bytes, want %d", errPayload, len(p.plain), original)
+	}
+	p.reset(p.plain, nil)
+	return nil
+}
+
+// openSpilled is open for an event in a file, which it takes over when there is no error.
+func (p *payload) openSpilled(s *spilledEvent, checksum bool) error {
+	const fields = 1 << 10 // more than they take
+	head := make([]byte, min(fields, s.size-headerSize))
+	if _, err := s.file.ReadAt(head, 0); err != nil {
+		return s.file.failed(err)
+	}
+	compression, _, rest, err := parsePayload(head)
+	if err != nil {
+		return err
+	}
+	body, err := s.body(checksum, int64(len(head)-len(rest)))
+	if err != nil {
+		return err
+	}
+	p.plain = keep(p.plain)
+	if compression == compressionNone {
+		p.reset(nil, body)
+	} else if err := p.decompress(body); err != nil {
+		return err
+	}
+	p.spilled = s
+	return nil
+}
+
+// close gives a file back. It may be closed twice.
+func (p *payload) close() {
+	p.spilled.close()
+	p.spilled = nil
+}
+
+// decompress begins with compressed events that are read one by one.
+func (p *payload) decompress(compressed io.Reader) error {
+	if err := p.prepare(); err != nil {
+		return err
+	}
+	if err := p.decoder.Reset(compressed); err != nil {
+		return errors.Join(errPayload, err)
+	}
+	p.reset(nil, p.decoder)
+	return nil
+}
+
+// prepare makes the decoder.
+func (p *payload) prepare() error {
 	if p.decoder == nil {
 		decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 			zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxWindow(maxWindow))
@@ -76,22 +147,6 @@ func (p *payload) open(body []byte) error {
 		}
 		p.decoder = decoder
 	}
-	if original > wholePayload {
-		if err := p.decoder.Reset(bytes.NewReader(c.rest)); err != nil {
-			return errors.Join(errPayload, err)
-		}
-		p.reset(nil, p.decoder)
-		return nil
-	}
-	var err error
-	p.plain = slices.Grow(p.plain[:0], int(original))
-	if p.plain, err = p.decoder.DecodeAll(c.rest, p.plain[:0:original]); err != nil {
-		return errors.Join(errPayload, err)
-	}
-	if uint64(len(p.plain)) != original {
-		return fmt.Errorf("%w: %d bytes, want %d", errPayload, len(p.plain), original)
-	}
-	p.reset(p.plain, nil)
 	return nil
 }
 

@@ -54,8 +54,8 @@ type Config struct {
 	// MaxSliceBytes bounds a slice; a transaction that needs more comes as several. A single row may exceed it. Default 4 MiB.
 	MaxSliceBytes int
 	// SpillBytes bounds the memory of events that have to wait for what becomes of their transaction: XA transactions between PREPARE
-	// and COMMIT, transactions with savepoints, and MariaDB's (each until its end). What is more waits in files in SpillDir. One
-	// event alone may exceed it. Default 16 MiB.
+	// and COMMIT, transactions with savepoints, and MariaDB's (each until its end). What is more waits in files in SpillDir, and
+	// so does a compressed transaction of MySQL that is larger. Another event alone may exceed it. Default 16 MiB.
 	SpillBytes int
 	// SpillDir is the directory of those files. They need as much space as the open XA transactions and the one that is being read
 	// have in the binlog; nobody else can read them, and they go when they are not needed any more, at the latest with the process

@@ -41,4 +41,7 @@
 //
 // A stream has one connection, one goroutine that reads it, and at most 1 MiB of events waiting, or one event when that is bigger;
 // when the caller of Next is slow, the server waits. Decoding happens in Next, into buffers that the stream reuses. Close ends the goroutine.
+//
+// A row is held whole: its event, and then its JSON, of which base64 makes four thirds. Of rows beyond 16 MiB only one is in memory: the next
+// one is read when Next is called again. A compressed transaction of MySQL, one event of up to a gigabyte, goes to a file (Config.SpillBytes).
 package binlog

@@ -1,7 +1,6 @@
 package binlog
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -95,19 +94,18 @@ func dumpGTIDCommand(serverID uint32, set []byte) []byte {
 	return append(data, set...)
 }
 
-// readEvent reads the next event into buf, which it empties first. Not cancelled by a context: close the connection.
-func (c *conn) readEvent(buf *bytes.Buffer) error {
-	buf.Reset()
+// readEvent reads the next event into buf, behind one byte of the protocol; it empties buf first. Not cancelled by a context: close the connection.
+func (c *conn) readEvent(buf *eventBuffer) error {
+	buf.reset()
 	if err := c.ReadPacketTo(buf); err != nil {
 		return err
 	}
-	data := buf.Bytes()
+	data := buf.data
 	if len(data) == 0 {
 		return errShort
 	}
 	switch data[0] {
 	case mysql.OK_HEADER:
-		buf.Next(1)
 		return nil
 	case mysql.ERR_HEADER:
 		return c.HandleErrorPacket(data)

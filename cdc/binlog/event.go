@@ -25,15 +25,14 @@ type event struct {
 	size   uint32
 	end    uint32 // offset of the next event in the file, modulo 2^32; 0 when the server did not say
 	flags  uint16
-	body   []byte // behind the header, without checksum
+	body   []byte // behind the header, without checksum; nil when it was spilled
+	// spilled is the event's body in a file; nil for most.
+	spilled *spilledEvent
 }
 
-// parseEvent splits raw. checksum says that the last four bytes are a CRC-32 of the rest; it is verified.
-func parseEvent(raw []byte, checksum bool) (event, error) {
-	if len(raw) < headerSize {
-		return event{}, fmt.Errorf("event header: %w", errShort)
-	}
-	e := event{
+// parseHeader reads the header, which is there.
+func parseHeader(raw []byte) event {
+	return event{
 		time:   binary.LittleEndian.Uint32(raw),
 		kind:   replication.EventType(raw[4]),
 		server: binary.LittleEndian.Uint32(raw[5:]),
@@ -41,6 +40,14 @@ func parseEvent(raw []byte, checksum bool) (event, error) {
 		end:    binary.LittleEndian.Uint32(raw[13:]),
 		flags:  binary.LittleEndian.Uint16(raw[17:]),
 	}
+}
+
+// parseEvent splits raw. checksum says that the last four bytes are a CRC-32 of the rest; it is verified.
+func parseEvent(raw []byte, checksum bool) (event, error) {
+	if len(raw) < headerSize {
+		return event{}, fmt.Errorf("event header: %w", errShort)
+	}
+	e := parseHeader(raw)
 	if uint64(e.size) != uint64(len(raw)) {
 		return event{}, fmt.Errorf("%s says that it has %d bytes, and has %d", e.name(), e.size, len(raw))
 	}

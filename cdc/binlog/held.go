@@ -198,4 +198,5 @@ func (a *assembler) close() {
 		held.close()
 	}
 	a.prepared = nil
+	a.payload.close()
 }

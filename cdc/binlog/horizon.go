@@ -1,7 +1,6 @@
 package binlog
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -151,12 +150,12 @@ func (c *conn) begun(ctx context.Context, file string) (time.Time, error) {
 	if err := d.command(dumpFileCommand(randomID(), file)); err != nil {
 		return time.Time{}, streamError(err, c.cfg, 0)
 	}
-	buf := new(bytes.Buffer)
+	buf := new(eventBuffer)
 	for range 4 { // a rotate event, then the format description
 		if err := d.readEvent(buf); err != nil {
 			return time.Time{}, streamError(err, c.cfg, 0)
 		}
-		raw := buf.Bytes()
+		raw := buf.raw()
 		if len(raw) < headerSize {
 			return time.Time{}, errShort
 		}

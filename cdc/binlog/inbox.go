@@ -13,6 +13,7 @@ const inboxBytes = 1 << 20
 type inbox struct {
 	mu     sync.Mutex
 	batch  batch
+	hungry bool          // the decoder waits for events
 	err    error         // set once, by the reader
 	filled chan struct{} // cap 1: something is there
 	room   chan struct{} // cap 1: something was taken
@@ -24,6 +25,8 @@ type batch struct {
 	arena  []byte
 	events [][]byte
 	bytes  int
+	// spilled stands for the first event, which is nil then.
+	spilled *spilledEvent
 }
 
 func newInbox() *inbox {
@@ -59,6 +62,40 @@ func (in *inbox) put(raw []byte, given bool) bool {
 	return true
 }
 
+// putSpilled adds an event that was spilled, when everything before it was taken. It returns false when the inbox was closed.
+func (in *inbox) putSpilled(e *spilledEvent) bool {
+	if !in.drained() {
+		return false
+	}
+	in.mu.Lock()
+	in.batch.events, in.batch.spilled = append(in.batch.events, nil), e
+	in.mu.Unlock()
+	signal(in.filled)
+	return true
+}
+
+// drained waits until everything was taken and decoded. It returns false when the inbox was closed.
+func (in *inbox) drained() bool {
+	for {
+		in.mu.Lock()
+		drained := in.hungry && len(in.batch.events) == 0
+		in.mu.Unlock()
+		select {
+		case <-in.closed:
+			return false
+		default:
+		}
+		if drained {
+			return true
+		}
+		select {
+		case <-in.room:
+		case <-in.closed:
+			return false
+		}
+	}
+}
+
 // fail ends the inbox: err comes behind what is in it.
 func (in *inbox) fail(err error) {
 	in.mu.Lock()
@@ -71,9 +108,11 @@ func (in *inbox) fail(err error) {
 func (in *inbox) take(ctx context.Context, used batch) (batch, error) {
 	for {
 		in.mu.Lock()
-		if full := in.batch; len(full.events) > 0 {
+		full := in.batch
+		in.hungry = len(full.events) == 0 && in.err == nil
+		if len(full.events) > 0 {
 			clear(used.events) // those that were given away
-			used.arena, used.events, used.bytes = used.arena[:0], used.events[:0], 0
+			used.arena, used.events, used.bytes, used.spilled = used.arena[:0], used.events[:0], 0, nil
 			in.batch = used
 			in.mu.Unlock()
 			signal(in.room)
@@ -84,6 +123,7 @@ func (in *inbox) take(ctx context.Context, used batch) (batch, error) {
 		if err != nil {
 			return batch{}, err
 		}
+		signal(in.room)
 		select {
 		case <-in.filled:
 		case <-in.closed:

@@ -1,10 +1,11 @@
 package binlog
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
+
+	"github.com/millrace-go/millrace/internal/reclaim"
 )
 
 // eventReader reads events that stand one behind the other, in memory or in a stream. The zero value has none.
@@ -49,12 +50,26 @@ func (r *eventReader) next() ([]byte, error) {
 	if size < headerSize {
 		return nil, errEvents
 	}
-	// Grow as the bytes come, so that a corrupt size takes no memory.
-	buf := bytes.NewBuffer(append(keep(r.buf), head[:]...))
-	n, err := io.CopyN(buf, r.stream, int64(size-headerSize))
-	if err != nil || n != int64(size-headerSize) {
-		return nil, errors.Join(errEvents, err)
+	r.buf = append(keep(r.buf), head[:]...)
+	for have := headerSize; have < int(size); have = len(r.buf) {
+		if have == cap(r.buf) {
+			r.buf = grow(r.buf, int(size))
+			reclaim.Dropped(have)
+		}
+		r.buf = r.buf[:min(cap(r.buf), int(size))]
+		if _, err := io.ReadFull(r.stream, r.buf[have:]); err != nil {
+			return nil, errors.Join(errEvents, err)
+		}
 	}
-	r.buf = buf.Bytes()
 	return r.buf, nil
+}
+
+// release gives a huge event's memory back, and returns how much that is.
+func (r *eventReader) release() int {
+	n := cap(r.buf)
+	if n <= reclaim.Huge {
+		return 0
+	}
+	r.buf = nil
+	return n
 }

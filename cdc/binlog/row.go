@@ -289,6 +289,9 @@ func (b *buffer) bytes(s span) []byte {
 func (b *buffer) drop(n int) {
 	if n == len(b.changes) {
 		b.changes, b.json = b.changes[:0], keep(b.json)
+		if b.json == nil {
+			clear(b.out)
+		}
 		return
 	}
 	rest := b.changes[n:]

@@ -19,19 +19,24 @@ import (
 //	from GTIDS
 //
 // and goes on with blocks of events, one a line; the lines behind "compressed" with a space in front are inside of it. The
-// transcript shows what each block makes of it.
+// transcript shows what each block makes of it: the same when every compressed transaction comes in a file.
 func TestScripts(t *testing.T) {
+	t.Run("memory", func(t *testing.T) { testScripts(t, "") })
+	t.Run("files", func(t *testing.T) { testScripts(t, t.TempDir()) })
+}
+
+func testScripts(t *testing.T, payloads string) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		if strings.Contains(path, "fuzz") {
 			return
 		}
 		var a *assembler
-		b := &builder{}
+		b := &builder{payloads: payloads}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			switch d.Cmd {
 			case "source":
 				a = &assembler{maxSlice: 1 << 20, server: "server", charsets: newCharsets(map[uint64]string{8: "latin1", 45: "utf8mb4"})}
-				*b = builder{}
+				*b = builder{payloads: payloads}
 				slice := 1 << 20
 				for _, arg := range d.CmdArgs {
 					switch arg.Key {
@@ -119,7 +124,7 @@ func runScript(a *assembler, b *builder, lines []string) string {
 		if err != nil {
 			return out.String() + "script: " + err.Error()
 		}
-		if err := feed(&out, a, raw); err != nil {
+		if err := b.feed(&out, a, raw); err != nil {
 			fmt.Fprintln(&out, "error:", err)
 			break
 		}
@@ -137,7 +142,7 @@ func runCorrupt(a *assembler, b *builder, lines []string) string {
 		if i == len(lines)-1 {
 			raw[len(raw)-6] ^= 1
 		}
-		if err := feed(&out, a, raw); err != nil {
+		if err := b.feed(&out, a, raw); err != nil {
 			fmt.Fprintln(&out, "error:", err)
 			break
 		}
@@ -145,8 +150,8 @@ func runCorrupt(a *assembler, b *builder, lines []string) string {
 	return out.String()
 }
 
-func feed(out *strings.Builder, a *assembler, raw []byte) error {
-	if err := a.push(raw); err != nil {
+func (b *builder) feed(out *strings.Builder, a *assembler, raw []byte) error {
+	if err := b.push(a, raw); err != nil {
 		return err
 	}
 	for {
@@ -156,6 +161,22 @@ func feed(out *strings.Builder, a *assembler, raw []byte) error {
 		}
 		describe(out, slice)
 	}
+}
+
+// push gives an event to a, by way of a file if it is one that goes there.
+func (b *builder) push(a *assembler, raw []byte) error {
+	if b.payloads == "" || !spills(raw, 1) {
+		return a.push(raw)
+	}
+	buf := eventBuffer{spill: spill{dir: b.payloads, limit: 1}}
+	for rest := append([]byte{0}, raw...); len(rest) > 0; {
+		n := min(len(rest), 1+headerSize+len(rest)%7)
+		if _, err := buf.Write(rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	return a.pushSpilled(buf.spilled)
 }
 
 func describe(out *strings.Builder, s *cdc.Slice) {

@@ -1,7 +1,6 @@
 package binlog
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,16 +28,23 @@ type stream struct {
 
 // read is the goroutine: from the socket into the inbox until the connection fails or is closed. first is the event that was read
 // already.
-func (s *stream) read(buf *bytes.Buffer) {
+func (s *stream) read(buf *eventBuffer) {
+	buf.huge = s.inbox.drained
 	for {
-		big := buf.Cap() > inboxBytes/4 // not worth a copy
-		if raw := buf.Bytes(); !isHeartbeat(raw) && !s.inbox.put(raw, big) {
+		if buf.spilled != nil {
+			if !s.inbox.putSpilled(buf.spilled) {
+				buf.spilled.close()
+				return
+			}
+		} else if big := len(buf.data) > inboxBytes/4; big { // not worth a copy
+			if !s.inbox.put(buf.give(), true) {
+				return
+			}
+		} else if raw := buf.raw(); !isHeartbeat(raw) && !s.inbox.put(raw, false) {
 			return
 		}
-		if big {
-			*buf = bytes.Buffer{}
-		}
 		if err := s.conn.readEvent(buf); err != nil {
+			buf.spilled.close()
 			s.inbox.fail(streamError(err, s.conn.cfg, s.serverID))
 			return
 		}
@@ -74,11 +80,25 @@ func (s *stream) pull(ctx context.Context) (*cdc.Slice, error) {
 			s.batch, s.next = full, 0
 		}
 		raw := s.batch.events[s.next]
+		s.batch.events[s.next] = nil
 		s.next++
-		if err := s.asm.push(raw); err != nil {
+		if spilled := s.batch.spilled; spilled != nil {
+			s.batch.spilled = nil
+			err = s.asm.pushSpilled(spilled)
+		} else {
+			err = s.asm.push(raw)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
+}
+
+// Release implements [cdc.Releaser].
+func (s *stream) Release() {
+	s.decoding.Lock()
+	defer s.decoding.Unlock()
+	s.asm.letGo()
 }
 
 // Close ends the stream, waits for its goroutine and for a call of Next, and removes its files.
@@ -89,6 +109,7 @@ func (s *stream) Close() error {
 		s.done.Wait()
 		s.decoding.Lock()
 		s.asm.close()
+		s.inbox.batch.spilled.close()
 	})
 	s.done.Wait()
 	return nil
@@ -148,7 +169,7 @@ func (s *Source) begin(ctx context.Context, c *conn, from cdc.Position) (*stream
 	if err := c.dump(ctx, set.String(), st.serverID); err != nil {
 		return nil, err
 	}
-	buf := new(bytes.Buffer)
+	buf := &eventBuffer{spill: spill{dir: s.cfg.SpillDir, limit: s.cfg.SpillBytes}}
 	if err := c.readEvent(buf); err != nil {
 		return nil, streamError(err, &s.cfg, st.serverID)
 	}

@@ -34,9 +34,10 @@ func (d *digest) add(sha [32]byte) {
 
 // content is what a log must hold.
 type content struct {
-	records int
-	before  digest
-	after   digest
+	transactions int
+	records      int
+	before       digest
+	after        digest
 }
 
 func (d *database) exec(ctx context.Context, statements ...string) error {
@@ -96,7 +97,9 @@ func (d *database) small(ctx context.Context) (content, error) {
 		return content{}, err
 	}
 	const image = `SHA2(CONCAT('{"id":', id, ',"name":"', name, '","price":"', price, '","n":', n, '}'), 256)`
-	part := func(at int) string { return fmt.Sprintf("SUM(CAST(CONV(SUBSTRING(h, %d, 15), 16, 10) AS UNSIGNED))", at) }
+	part := func(at int) string {
+		return fmt.Sprintf("SUM(CAST(CONV(SUBSTRING(h, %d, 15), 16, 10) AS UNSIGNED))", at)
+	}
 	var n int
 	var parts [2]string
 	err = d.QueryRowContext(ctx, "SELECT COUNT(*), "+part(1)+", "+part(16)+" FROM (SELECT "+image+" AS h FROM memory.item) AS images").
@@ -104,7 +107,7 @@ func (d *database) small(ctx context.Context) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
-	c := content{records: n}
+	c := content{transactions: 1, records: n}
 	for i, text := range parts {
 		sum, ok := new(big.Int).SetString(text, 10)
 		if !ok {
@@ -121,7 +124,10 @@ func (d *database) huge(ctx context.Context, column string, mib, updates int, to
 	if column == "LONGTEXT" {
 		piece, pieces = "TO_BASE64(RANDOM_BYTES(48))", mib<<14
 	}
-	c := content{records: updates}
+	c := content{transactions: updates, records: updates}
+	if together {
+		c.transactions = 1
+	}
 	err := d.exec(ctx, "DROP TABLE IF EXISTS memory.doc", "CREATE TABLE memory.doc (id INT PRIMARY KEY, body "+column+" NOT NULL) CHARACTER SET utf8mb4",
 		fmt.Sprintf("INSERT INTO memory.doc SELECT 1, GROUP_CONCAT(%s SEPARATOR '') FROM helper.num a, helper.num b WHERE a.n * 1024 + b.n < %d", piece, pieces))
 	if err != nil {

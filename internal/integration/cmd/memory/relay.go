@@ -16,6 +16,7 @@ import (
 
 	"github.com/millrace-go/millrace/cdc"
 	"github.com/millrace-go/millrace/cdc/binlog"
+	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/eventstore/kafkalog"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
@@ -23,8 +24,8 @@ import (
 // job is what one relay has to carry.
 type job struct {
 	DB, Kafka, Pipeline string
-	Records             int // how many it must write
-	MessageBytes        int // kafkalog's MaxMessageBytes
+	CSN                 eventstore.CSN // of the last transaction
+	MessageBytes        int            // kafkalog's MaxMessageBytes
 }
 
 // used is what a relay took.
@@ -69,9 +70,10 @@ func runRelay(ctx context.Context, description string) error {
 	defer log.Close()
 	ctx, done := context.WithCancel(ctx)
 	defer done()
-	seen := 0
+	complete := false
 	relay, err := cdc.NewRelay(cdc.Config{Source: source, Log: log, Logger: logger, Hooks: cdc.Hooks{Flushed: func(i cdc.FlushInfo) {
-		if seen += i.Records; seen >= j.Records && i.Recorded {
+		if i.CSN >= j.CSN && i.Recorded {
+			complete = true
 			done()
 		}
 	}, Retrying: func(cdc.RetryInfo) { done() }}})
@@ -88,8 +90,8 @@ func runRelay(ctx context.Context, description string) error {
 	u.Seconds = time.Since(began).Seconds()
 	done()
 	watching.Wait()
-	if seen != j.Records {
-		return fmt.Errorf("the relay stopped after %d records, want %d", seen, j.Records)
+	if !complete {
+		return errors.New("the relay stopped before the last transaction was recorded")
 	}
 	if u.Peak, err = peak(); err != nil {
 		return err
