@@ -52,6 +52,10 @@ fuzz: ## every fuzz test for FUZZTIME (30s)
 verify-types: ## all types on both servers: the stream, our SELECT and the server's own, byte for byte; SEED=n VALUES=n
 	@scripts/verify-types.sh
 
+.PHONY: verify-transactions
+verify-transactions: ## ordinary, XA and non-transactional work, savepoints and DDL, relay and servers killed: lost 0 duplicated 0 reordered 0 phantom 0; SEED=n KILLS=n RESTARTS=n TRANSACTIONS=n DB=mysql|mariadb|both
+	@cd internal/integration && $(GO) build -buildvcs=false -o ../../bin/transactions ./cmd/transactions && exec ../../bin/transactions
+
 .PHONY: verify-fence
 verify-fence: ## an old writer wakes up after the fence, 200 times, on the real broker: nothing of it may land
 	cd internal/integration && $(GO) test -count=1 -v -run 'TestFence$$' ./kafkalog

@@ -1,0 +1,92 @@
+// Command transactions checks, on one database server or both, that the log has every committed change once, in commit order, and nothing else: whatever
+// kind of transaction it was, and whoever was killed. See package internal/integration/transactions.
+//
+//	SEED=7 KILLS=20 DB=both transactions
+//
+// It prints what happens, a line of figures for each server and one for all, which ends with what was found. It exits non-zero when something is wrong,
+// or when too little happened to say so.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+
+	"github.com/millrace-go/millrace/internal/integration/servers"
+	"github.com/millrace-go/millrace/internal/integration/transactions"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	if len(os.Args) == 2 && os.Args[1] == transactions.RelayChild {
+		return transactions.Child()
+	}
+	cfg := transactions.Config{Out: os.Stdout}
+	var problems []error
+	number := func(p *int, name string, byDefault int, usage string) {
+		if text := os.Getenv(name); text != "" {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 0 {
+				problems = append(problems, fmt.Errorf("%s=%s: want a number", name, text))
+			}
+			byDefault = n
+		}
+		*p = byDefault
+		usages += fmt.Sprintf("  %s  %s\n", name, usage)
+	}
+	var seed, loud int
+	number(&seed, "SEED", 0, "seed of load and kills; default by chance")
+	number(&cfg.Kills, "KILLS", 20, "how often the relay is killed; default 20")
+	number(&cfg.Restarts, "RESTARTS", 4, "how often each server is restarted; default 4")
+	number(&cfg.Transactions, "TRANSACTIONS", 12_000, "how many each server's clients begin; default 12000")
+	number(&loud, "VERBOSE", 0, "1: the relay's own log on standard error")
+	cfg.Seed, cfg.Break = uint64(seed), os.Getenv("BREAK")
+	if loud > 0 {
+		cfg.Log = os.Stderr
+	}
+	kinds := []servers.Kind{servers.MySQL, servers.MariaDB}
+	switch db := os.Getenv("DB"); db {
+	case "", "both":
+	case string(servers.MySQL), string(servers.MariaDB):
+		kinds = []servers.Kind{servers.Kind(db)}
+	default:
+		problems = append(problems, fmt.Errorf("DB=%s: want mysql, mariadb or both", db))
+	}
+	flag.Usage = func() { io.WriteString(os.Stderr, "transactions takes its settings from the environment:\n"+usages) }
+	flag.Parse()
+	if flag.NArg() > 0 {
+		problems = append(problems, fmt.Errorf("arguments %q: want none", flag.Args()))
+	}
+	if err := errors.Join(problems...); err != nil {
+		fmt.Fprintln(os.Stderr, "transactions:", err)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	total := &transactions.Report{}
+	for _, kind := range kinds {
+		cfg.Kind = kind
+		report, err := transactions.Run(ctx, cfg)
+		if report != nil {
+			fmt.Printf("%s: %s\n", kind, report)
+			total.Add(report)
+		}
+		if err != nil {
+			problems = append(problems, err)
+		}
+	}
+	fmt.Println(total)
+	if err := errors.Join(problems...); err != nil {
+		fmt.Fprintln(os.Stderr, "transactions:", err)
+		return 1
+	}
+	return 0
+}
+
+var usages string

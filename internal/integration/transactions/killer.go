@@ -1,0 +1,77 @@
+package transactions
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// killRelay kills the relay at moments that the seed chooses, most of them while it appends, spread over the whole load.
+func (r *run) killRelay(ctx context.Context) error {
+	rnd := rand.New(rand.NewPCG(r.cfg.Seed, 1<<32))
+	for n := range r.cfg.Kills {
+		at := uint64(r.cfg.Transactions * (n + 1) / (r.cfg.Kills + 1))
+		if err := r.await(ctx, func() bool { return r.ledger.started() >= at }); err != nil {
+			return err
+		}
+		moment := "perhaps while it starts"
+		if rnd.IntN(5) > 0 {
+			if err := r.relay.WaitBegun(ctx); err != nil {
+				return err
+			}
+			moment = "at any moment"
+			if rnd.IntN(6) > 0 {
+				moment = "while it appends"
+				select {
+				case <-r.flushing.Next():
+				case <-time.After(2 * time.Second): // it may wait for the server
+				case <-ctx.Done():
+					return context.Cause(ctx)
+				}
+				select {
+				case <-time.After(time.Duration(rnd.Float64() * float64(r.flushTook.Load()))):
+				case <-ctx.Done():
+					return context.Cause(ctx)
+				}
+			}
+		}
+		r.killed("kill %d of %d: %s", n+1, r.cfg.Kills, moment)
+	}
+	return nil
+}
+
+func (r *run) killed(format string, args ...any) {
+	r.kills.Add(1)
+	r.relay.Kill()
+	r.say(format, args...)
+}
+
+// minWaiting is how many XA transactions are prepared when the server is restarted.
+const minWaiting = 4
+
+// restartServer restarts the server, by turns in good order and by SIGKILL, while XA transactions are prepared. Every other time
+// the relay is killed while the server is down.
+func (r *run) restartServer(ctx context.Context) error {
+	for n := range r.cfg.Restarts {
+		at := uint64(r.cfg.Transactions * (2*n + 1) / (2 * r.cfg.Restarts))
+		if err := r.await(ctx, func() bool { return r.ledger.started() >= at && r.branches.count() >= minWaiting }); err != nil {
+			return err
+		}
+		waiting := r.branches.count()
+		restart, how := r.db.shutDown, "shut down"
+		if n%2 == 1 {
+			restart, how = r.db.kill, "killed"
+		}
+		down := func() {
+			r.restarts.Add(1)
+			if n%4 < 2 {
+				r.killed("relay killed while the server is down")
+			}
+		}
+		if err := restart(ctx, down); err != nil {
+			return err
+		}
+		r.say("server %s and started again, %d XA transactions prepared", how, waiting)
+	}
+	return nil
+}
