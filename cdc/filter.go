@@ -3,6 +3,7 @@ package cdc
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/millrace-go/millrace/internal/pattern"
 )
@@ -28,19 +29,23 @@ func (f Filter) Validate() error {
 
 // Match tells whether the table is captured.
 func (f Filter) Match(schema, table string) bool {
-	switch schema {
-	case "mysql", "sys", "information_schema", "performance_schema":
-		return false
-	}
-	return (len(f.Include) == 0 || matchAny(f.Include, schema, table)) && !matchAny(f.Exclude, schema, table)
+	return !isServers(schema) && (len(f.Include) == 0 || matchAny(f.Include, schema, table)) && !matchAny(f.Exclude, schema, table)
 }
 
 // MatchSchema tells whether tables of the schema can be captured.
 func (f Filter) MatchSchema(schema string) bool {
-	if len(f.Include) == 0 {
-		return f.Match(schema, "")
+	matches := func(p string) bool { return pattern.Schema(p, schema) }
+	all := func(p string) bool { return strings.HasSuffix(p, ".*") && matches(p) }
+	return !isServers(schema) && (len(f.Include) == 0 || slices.ContainsFunc(f.Include, matches)) && !slices.ContainsFunc(f.Exclude, all)
+}
+
+// isServers tells the servers' own schemas.
+func isServers(schema string) bool {
+	switch schema {
+	case "mysql", "sys", "information_schema", "performance_schema":
+		return true
 	}
-	return slices.ContainsFunc(f.Include, func(p string) bool { return pattern.Schema(p, schema) })
+	return false
 }
 
 func matchAny(patterns []string, schema, table string) bool {

@@ -13,7 +13,7 @@ import (
 func TestRowRoundTrip(t *testing.T) {
 	for _, want := range []RowChange{
 		{Op: 'c', Schema: "shop", Table: "product", Key: []byte(`{"id":1}`), After: []byte(`{"id":1,"name":"a\"}{b"}`), Connector: "mysql",
-			GTID: "3e11fa47-71ca-11e1-9e33-c80aa9429562:7", Time: time.UnixMicro(1_700_000_000_123_456), Place: Place{CSN: 7, Index: 4}},
+			GTID: "3e11fa47-71ca-11e1-9e33-c80aa9429562:7", Definition: "0123456789abcdef", Time: time.UnixMicro(1_700_000_000_123_456), Place: Place{CSN: 7, Index: 4}},
 		{Op: 'u', Schema: "sh\"op\\", Table: "prödukt", Key: []byte(`{"id":18446744073709551615}`), Before: []byte(`{"id":1,"x":null}`),
 			After: []byte(`{"id":1,"x":{"before":1}}`), Connector: "mariadb", GTID: "0-1-9", Time: time.UnixMicro(0), Place: Place{CSN: 1 << 43, Index: 1 << 40}},
 		{Op: 'u', Schema: "s", Table: "t", Key: []byte(`{"a":1}`), Before: []byte(`{"a":1}`), After: []byte(`{"c\"":2}`), Time: time.UnixMicro(7),
