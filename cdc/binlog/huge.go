@@ -28,6 +28,8 @@ type eventBuffer struct {
 	// spill says which events go to files; spilled is the one that did.
 	spill   spill
 	spilled *spilledEvent
+	// failed is set when the file could not be written. The connection's package calls that a broken connection.
+	failed error
 }
 
 // reset makes the buffer ready for the next event.
@@ -50,22 +52,22 @@ func (b *eventBuffer) give() []byte {
 
 // Write implements [io.Writer].
 func (b *eventBuffer) Write(p []byte) (int, error) {
+	n := len(p)
 	if b.size == 0 && len(b.data) == 0 && len(p) >= 1+headerSize {
 		b.size = 1 + int(binary.LittleEndian.Uint32(p[1+9:]))
 		if b.size > reclaim.Huge && b.huge != nil && !b.huge() {
 			return 0, errClosed
 		}
 		if header := p[1:]; spills(header, b.spill.limit) {
-			var err error
-			if b.spilled, err = newSpilledEvent(b.spill.dir, header); err != nil {
-				return 0, err
+			b.data, p = append(b.data, p[0]), header
+			if b.spilled, b.failed = newSpilledEvent(b.spill.dir, header); b.failed != nil {
+				return 0, b.failed
 			}
-			b.data = append(b.data, p[0])
-			return len(p), b.spilled.write(p[1:])
 		}
 	}
 	if b.spilled != nil {
-		return len(p), b.spilled.write(p)
+		b.failed = b.spilled.write(p)
+		return n, b.failed
 	}
 	for need := len(b.data) + len(p); need > cap(b.data); {
 		old := cap(b.data)
@@ -73,7 +75,7 @@ func (b *eventBuffer) Write(p []byte) (int, error) {
 		reclaim.Dropped(old)
 	}
 	b.data = append(b.data, p...)
-	return len(p), nil
+	return n, nil
 }
 
 // hugeRow is from what size on, in bytes, room for a row's JSON is made at once.

@@ -60,6 +60,24 @@ func TestEventBuffer(t *testing.T) {
 	bounded(t, 4*inboxBytes, func() { _, _ = b.Write(lie) })
 }
 
+// TestEventBufferDisk: a file that cannot be written is no broken connection, after which others would try again.
+func TestEventBufferDisk(t *testing.T) {
+	b := eventBuffer{spill: spill{dir: t.TempDir() + "/gone", limit: 100}}
+	raw := packet(4 * fileBufferSize)
+	raw[1+4] = byte(replication.TRANSACTION_PAYLOAD_EVENT)
+	if _, err := b.Write(raw); err == nil || b.failed == nil {
+		t.Errorf("no directory: %v, %v", err, b.failed)
+	}
+	b = eventBuffer{spill: spill{dir: t.TempDir(), limit: 100}}
+	if n, err := b.Write(raw[:100]); n != 100 || err != nil {
+		t.Fatal(n, err)
+	}
+	b.spilled.file.Close()
+	if _, err := b.Write(raw[100:]); err == nil || b.failed == nil {
+		t.Errorf("a broken file: %v, %v", err, b.failed)
+	}
+}
+
 // TestDrained: a huge event is read when everything before it was decoded.
 func TestDrained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -45,7 +45,10 @@ func (s *stream) read(buf *eventBuffer) {
 		}
 		if err := s.conn.readEvent(buf); err != nil {
 			buf.spilled.close()
-			s.inbox.fail(streamError(err, s.conn.cfg, s.serverID))
+			if err = streamError(err, s.conn.cfg, s.serverID); buf.failed != nil {
+				err = buf.failed
+			}
+			s.inbox.fail(err)
 			return
 		}
 	}
@@ -96,7 +99,9 @@ func (s *stream) pull(ctx context.Context) (*cdc.Slice, error) {
 
 // Release implements [cdc.Releaser].
 func (s *stream) Release() {
-	s.decoding.Lock()
+	if !s.decoding.TryLock() { // closed
+		return
+	}
 	defer s.decoding.Unlock()
 	s.asm.letGo()
 }
