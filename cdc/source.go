@@ -86,7 +86,7 @@ const (
 	Delete Op = 'd'
 )
 
-// Change is one changed row. Its images are JSON objects by the table of docs/wire-format.md.
+// Change is one changed row. Its images are JSON objects as docs/types.md says.
 type Change struct {
 	Table *Table
 	Op    Op

@@ -66,7 +66,7 @@ type foldSource[D any] interface {
 }
 
 // OnRow follows a table, named schema.table as in the database. Rows are decoded by encoding/json into T: only the columns that T
-// has fields for are kept. See docs/wire-format.md for how values look.
+// has fields for are kept. See docs/types.md for how values look.
 //
 // ids says which documents a row belongs to. apply is called for each document that the row belonged to before the change or belongs
 // to after it. old is the last row of that key that this projector has applied, new the row now. Where the row did not belong to the

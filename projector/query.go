@@ -67,7 +67,7 @@ type QueryTable struct {
 }
 
 // OnTable follows a table, named schema.table as in the database, whose rows hold the ids of the documents they concern. Rows are
-// decoded by encoding/json into T; see docs/wire-format.md for how values look. ids is called with each image of a changed row. It must depend
+// decoded by encoding/json into T; see docs/types.md for how values look. ids is called with each image of a changed row. It must depend
 // on nothing but the row.
 func OnTable[T any](tableName string, ids func(row *T) []string) QueryTable {
 	return queryTable(tableName, ids)

@@ -6,7 +6,7 @@
 // # What it gives
 //
 // Every transaction of the server behind a position, in commit order, with its GTID: also those without a row that passes the
-// filter, and schema changes. Rows are rendered by the table in docs/wire-format.md, with the columns' names, types, character sets and
+// filter, and schema changes. Rows are rendered as docs/types.md says, with the columns' names, types, character sets and
 // labels that the event itself carries (binlog_row_metadata = FULL): there is no history of schemas to lose, and no DDL to parse.
 // Character sets are converted as the servers do it. Compressed transactions (MySQL), compressed events (MariaDB), encrypted files, which the server decrypts,
 // and tagged GTIDs are read; checksums are verified. Partial JSON updates (MySQL) are applied, so that an image has the whole document;
@@ -18,6 +18,8 @@
 //
 // [Config.Columns] leaves out columns, and replaces, hashes or truncates their values; [Config.Keys] chooses the columns of the records'
 // keys, which tables without a primary key need. A column that is left out is passed over unread: its type need not be supported.
+//
+// [Source.Select] reads a table by SELECT, with the same choice and the same bytes. It is what snapshots will read with.
 //
 // # What it refuses
 //

@@ -12,7 +12,7 @@ import (
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
 
-// An oracle says how the server's own SELECT of a value becomes the JSON of docs/wire-format.md.
+// An oracle says how the server's own SELECT of a value becomes the JSON of docs/types.md.
 type oracle struct {
 	// expression gives the value as text; %s is the column.
 	expression string
