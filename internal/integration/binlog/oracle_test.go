@@ -122,7 +122,7 @@ type column struct {
 
 // canBeKey tells whether an index can hold the column.
 func (c column) canBeKey() bool {
-	for _, not := range []string{"JSON", "GEOMETRY", "POINT", "VECTOR", "INT GENERATED", "INT INVISIBLE", "CHAR(0)", "BINARY(0)"} {
+	for _, not := range []string{"JSON", "GEOMETRY", "POINT", "POLYGON", "VECTOR", "INT GENERATED", "INT INVISIBLE", "CHAR(0)", "BINARY(0)"} {
 		if strings.HasPrefix(c.define, not) {
 			return false
 		}
@@ -191,9 +191,9 @@ func columns() []column {
 		{define: "INT GENERATED ALWAYS AS (id * 2) STORED", oracle: asNumber},
 		{define: "INT INVISIBLE DEFAULT 7", oracle: asNumber, values: []string{"1", "DEFAULT"}},
 		{define: "VECTOR(3)", oracle: asBytes, values: []string{"STRING_TO_VECTOR('[1,2.5,-3]')"}, only: servers.MySQL},
-		{define: "UUID", oracle: asBytes, values: []string{"'6ccd780c-baba-1026-9564-5b8c656024db'", "'123e4567-e89b-42d3-a456-426614174000'", "'018f4b6c-1d2e-7abc-9def-0123456789ab'"}, only: servers.MariaDB},
-		{define: "INET6", oracle: asBytes, values: []string{"'2001:db8::ff00:42:8329'", "'::'"}, only: servers.MariaDB},
-		{define: "INET4", oracle: asBytes, values: []string{"'192.0.2.1'", "'0.0.0.0'"}, only: servers.MariaDB},
+		{define: "UUID", oracle: asBytes, values: []string{"'6ccd780c-baba-1026-9564-5b8c656024db'", "'123e4567-e89b-42d3-a456-426614174000'", "'018f4b6c-1d2e-7abc-9def-0123456789ab'", "'00000000-0000-0000-0000-000000000000'", "'018f4b6c-1d2e-7abc-9def-012345672000'"}, only: servers.MariaDB},
+		{define: "INET6", oracle: asBytes, values: []string{"'2001:db8::ff00:42:8329'", "'::'", "'::ffff:192.0.2.1'", "'2001:db8::2000'"}, only: servers.MariaDB},
+		{define: "INET4", oracle: asBytes, values: []string{"'192.0.2.1'", "'0.0.0.0'", "'1.2.32.32'"}, only: servers.MariaDB},
 		{define: "JSON", oracle: asText, values: jsonValues(), only: servers.MariaDB},
 		{define: "JSON", oracle: asJSON, values: append(jsonValues(), "'"+strings.Repeat("[", 99)+strings.Repeat("]", 99)+"'", "CAST(1.50 AS JSON)", "CAST(CAST('12.340' AS DECIMAL(10,3)) AS JSON)",
 			"JSON_ARRAY(CAST('2024-01-02' AS DATE), CAST('10:11:12.5' AS TIME(1)), CAST('-838:59:59' AS TIME), CAST('2024-01-02 03:04:05.678' AS DATETIME(3)))",
@@ -210,7 +210,19 @@ func columns() []column {
 			column{define: t.name, oracle: asNumber, values: []string{"0", "1", "-1", strconv.FormatInt(low, 10), strconv.FormatInt(high, 10)}},
 			column{define: t.name + " UNSIGNED", oracle: asNumber, values: []string{"0", "1", strconv.FormatUint(uint64(1)<<t.bits-1, 10), strconv.FormatInt(high, 10)}})
 	}
-	cs = append(cs, column{define: "INT(5) ZEROFILL", oracle: asCount, values: []string{"7"}})
+	cs = append(cs,
+		column{define: "INT(5) ZEROFILL", oracle: asCount, values: []string{"7", "0", "123456"}},
+		column{define: "DECIMAL(10,3) ZEROFILL", oracle: oracle{expression: "CAST(%s + 0 AS CHAR)", json: quoted}, values: []string{"0", "0.5", "12.5", "1234567.891"}},
+		column{define: "FLOAT(7,3)", oracle: asFloat, values: []string{"0", "1.2345", "-1234.5678", "0.0005"}},
+		column{define: "DOUBLE(10,2)", oracle: asDouble, values: []string{"0", "0.305", "1.005", "-12345678.9", "99999999.99"}},
+		column{define: "FLOAT ZEROFILL", oracle: asFloat, values: []string{"0", "1.25"}},
+		column{define: "YEAR(2)", oracle: oracle{expression: "IF(YEAR(%[1]s) = 1900, 0, YEAR(%[1]s))", json: verbatim}, values: []string{"1970", "2069", "1901", "2155", "70", "'00'", "'0000'"}, only: servers.MariaDB},
+		column{define: "ENUM('x','ü') CHARACTER SET binary", oracle: asText, values: []string{"1", "2"}},
+		column{define: "CHAR(8) COLLATE utf8mb4_nopad_bin", oracle: asText, values: []string{"'a '", "' a'", "'  '"}, only: servers.MariaDB},
+		column{define: "CHAR(8) COLLATE utf8mb4_0900_ai_ci", oracle: asText, values: []string{"'a '", "' a'", "'  '"}, only: servers.MySQL},
+		column{define: "TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6)", oracle: asUTC, values: []string{"DEFAULT", "NOW(6)"}},
+		column{define: "INT DEFAULT 5", oracle: asNumber, values: []string{"DEFAULT"}},
+		column{define: "POLYGON", oracle: asBytes, values: []string{"ST_GeomFromText('POLYGON((0 0,10 0,10 10,0 0),(1 1,2 1,2 2,1 1))')"}})
 	for _, bits := range []int{1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 55, 63, 64} {
 		cs = append(cs, column{define: fmt.Sprintf("BIT(%d)", bits), oracle: asCount, values: []string{"0", "1", "b'" + strings.Repeat("1", bits) + "'", "b'1" + strings.Repeat("0", bits-1) + "'"}})
 	}
