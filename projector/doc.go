@@ -49,7 +49,8 @@
 //
 // Run begins by checking sinks, databases and log, and returns what is wrong. From then on, what may pass (an unreachable sink or
 // database) is retried for ever with backoff; reading pauses meanwhile. What will not pass (a
-// document the sink refuses, a handler's error or panic, an undecodable row) halts that projector with an error that names document
+// document the sink refuses, a handler's error or panic, an undecodable row, or one
+// whose image lacks columns because the source has left them out of its binlog) halts that projector with an error that names document
 // and csn; the others go on, and Runner.Run returns once it is told to stop, or when every projector has halted.
 //
 // This package imports the standard library only.
