@@ -60,16 +60,23 @@ func TestChoiceMasks(t *testing.T) {
 		type table struct {
 			define         string
 			hashed, cut    map[string]string // by id, from the server
+			selected       map[string]string // by key: Source.Select's image
 			serverHash, is bool
 		}
 		tables := map[string]*table{}
+		rules := func(c *binlog.Config, cut ...string) {
+			c.Columns = cdc.Columns{Exclude: []string{"*.*.Dropped"}, Masks: []cdc.Mask{cdc.Hash(maskSecret, "choice_masks.t*.hashed"), cdc.Redact("***", "*.*.redacted")}}
+			if len(cut) > 0 {
+				c.Columns.Masks = append(c.Columns.Masks, cdc.Truncate(3, cut...))
+			}
+		}
 		from := d.executed(t)
 		for i, c := range columns() {
 			if !c.on(kind) {
 				continue
 			}
 			name := fmt.Sprintf("t%d", i)
-			vt := &table{define: c.define, hashed: map[string]string{}, cut: map[string]string{}}
+			vt := &table{define: c.define, hashed: map[string]string{}, cut: map[string]string{}, selected: map[string]string{}}
 			tables[name] = vt
 			d.exec(t, fmt.Sprintf("CREATE TABLE %s (dropped %[2]s, hashed %[2]s, id INT PRIMARY KEY, redacted %[2]s, cut %[2]s, plain %[2]s)", name, c.define))
 			d.exec(t, "BEGIN")
@@ -111,8 +118,19 @@ func TestChoiceMasks(t *testing.T) {
 					}
 				}
 			}
-			d.exec(t, "DELETE FROM "+name)
 			d.exec(t, "COMMIT")
+			chosen := d.source(t, func(c *binlog.Config) {
+				if rules(c); vt.is {
+					rules(c, "choice_masks."+name+".cut")
+				}
+			})
+			if err := chosen.Select(t.Context(), d.schema, name, "", func(key, image []byte) error {
+				vt.selected[string(key)] = string(image)
+				return nil
+			}); err != nil {
+				t.Fatalf("%s: %v", c.define, err)
+			}
+			d.exec(t, "DELETE FROM "+name)
 		}
 		until := d.executed(t)
 		var cut []string
@@ -122,10 +140,7 @@ func TestChoiceMasks(t *testing.T) {
 			}
 		}
 		whole := changes(read(t, d.source(t), from, until))
-		masked := changes(read(t, d.source(t, func(c *binlog.Config) {
-			c.Columns = cdc.Columns{Exclude: []string{"*.*.Dropped"}, Masks: []cdc.Mask{cdc.Hash(maskSecret, "choice_masks.t*.hashed"),
-				cdc.Redact("***", "*.*.redacted"), cdc.Truncate(3, cut...)}}
-		}), from, until))
+		masked := changes(read(t, d.source(t, func(c *binlog.Config) { rules(c, cut...) }), from, until))
 		if len(whole) != len(masked) {
 			t.Fatalf("%d changes with masks, %d without", len(masked), len(whole))
 		}
@@ -155,6 +170,9 @@ func TestChoiceMasks(t *testing.T) {
 				want := fmt.Sprintf(`{"hashed":%s,"id":%s,"redacted":%s,"cut":%s,"plain":%s}`, hashed, id, redacted, cut, plain["plain"])
 				if cases++; string(image) != want {
 					t.Errorf("%s: got %.500s, want %.500s", vt.define, image, want)
+				}
+				if selected := vt.selected[string(c.Key)]; string(image) != selected {
+					t.Errorf("%s: the stream has %.500s, Select %.500s", vt.define, image, selected)
 				}
 			}
 			if names := columnNames(c.Table); names != "hashed:hash id redacted:redact cut"+map[bool]string{true: ":truncate(3)"}[vt.is]+" plain" {
@@ -274,7 +292,7 @@ func TestChoiceKeys(t *testing.T) {
 		}
 		chosen := map[string][]string{"bag": {"a", "b", "c"}, "visit": {"who", "At"}, "item": {"sku"}}
 		count := map[string]int{} // of rows, by table and image
-		perKey := map[string]int{}
+		perKey, selected := map[string]int{}, map[string]int{}
 		rekeys := 0
 		for _, c := range changes(read(t, source, from, d.executed(t))) {
 			table := c.Table.Name
@@ -310,6 +328,25 @@ func TestChoiceKeys(t *testing.T) {
 		}
 		if rekeys == 0 {
 			t.Error("no update has changed a key")
+		}
+		for table := range chosen {
+			if err := source.Select(t.Context(), d.schema, table, "", func(key, image []byte) error {
+				perKey[table+string(key)]--
+				selected[table+string(image)]++
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for key, n := range perKey {
+			if n != 0 {
+				t.Errorf("the stream has %d rows of %s more than Select", n, key)
+			}
+		}
+		for row, n := range count {
+			if selected[row] != n {
+				t.Errorf("the stream has %d rows %s, Select %d", n, row, selected[row])
+			}
 		}
 		for table, list := range map[string]string{
 			"bag":   `CONCAT('{"a":', IFNULL(a, 'null'), ',"b":', IFNULL(CONCAT('"', b, '"'), 'null'), ',"c":', IFNULL(CONCAT('"', c, '"'), 'null'), '}')`,
