@@ -65,7 +65,7 @@ func Hash(secret []byte, patterns ...string) Mask {
 		return m
 	}
 	secret = slices.Clone(secret)
-	pool := &sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}
+	pool := &sync.Pool{New: func() any { return &hasher{Hash: hmac.New(sha256.New, secret)} }}
 	m.hashes = func() *sync.Pool { return pool }
 	return m
 }
@@ -150,14 +150,20 @@ func (m *Mask) Replace(json []byte, from int) []byte {
 }
 
 // sum returns the HMAC of text.
-func (m *Mask) sum(text []byte) (sum [sha256.Size]byte) {
+func (m *Mask) sum(text []byte) [sha256.Size]byte {
 	pool := m.hashes()
-	h := pool.Get().(hash.Hash)
+	h := pool.Get().(*hasher)
+	defer pool.Put(h)
 	h.Reset()
 	h.Write(text)
-	h.Sum(sum[:0])
-	pool.Put(h)
-	return sum
+	h.Sum(h.sum[:0])
+	return h.sum
+}
+
+// hasher computes one HMAC at a time.
+type hasher struct {
+	hash.Hash
+	sum [sha256.Size]byte
 }
 
 // quoted returns text as JSON, with the escapes of a row's image: no others than JSON demands.

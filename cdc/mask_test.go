@@ -225,3 +225,16 @@ func FuzzMask(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkMask(b *testing.B) {
+	value := []byte(`"ann.example@example.org"`)
+	for _, mask := range []Mask{Redact("***", "a.b.c"), Hash(secret, "a.b.c"), Truncate(3, "a.b.c")} {
+		b.Run(mask.String(), func(b *testing.B) {
+			b.ReportAllocs()
+			buf := make([]byte, 0, 128)
+			for b.Loop() {
+				buf = mask.Replace(append(buf[:0], value...), 0)
+			}
+		})
+	}
+}

@@ -152,7 +152,7 @@ func TestRowFilter(t *testing.T) {
 				faulty.left.Store(20)
 				cfg := cdc.Config{Source: source, Log: faulty, FlushBytes: 1 + rnd.IntN(3000), RowFilters: []cdc.RowFilter{third},
 					Routes: eventstore.Routes{{Tables: "shop.*", Topic: "shop.all"}}}
-				for err := error(errInjected); err != nil; {
+				for err := errInjected; err != nil; {
 					err = errInjected
 					ctx, cancel := context.WithCancel(t.Context())
 					done := make(chan error, 1)
@@ -433,5 +433,20 @@ func TestRowValue(t *testing.T) {
 		values[1], _ = wide.Value("a column with a long name, longer than the rest")
 	}); n != 0 || !slices.Equal(values[0], []byte("7")) {
 		t.Errorf("Value allocates %v times; %s", n, values)
+	}
+}
+
+// BenchmarkRowFilter asks for the last of twelve columns of a row.
+func BenchmarkRowFilter(b *testing.B) {
+	image := []byte(`{"id":1`)
+	for i := range 10 {
+		image = fmt.Appendf(image, `,"column_%d":"some text of %d"`, i, i)
+	}
+	row := cdc.RowOf(append(image, `,"n":7}`...))
+	b.ReportAllocs()
+	for b.Loop() {
+		if !third.Keep(nil, row) {
+			b.Fatal("left out")
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/millrace-go/millrace/eventstore"
@@ -134,6 +135,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Routes = slices.Clone(c.Routes)
 	if err := c.Routes.Validate(); err != nil {
 		problems = append(problems, err)
 	}

@@ -499,8 +499,8 @@ func TestChoiceRefused(t *testing.T) {
 			if err := source.Check(t.Context()); err != nil {
 				t.Error(err)
 			}
-			for pattern, want := range map[string]bool{"*.customer.mail ": false, "*.customer.email": true, "*.gone.x": true, "*.visits": true} {
-				if strings.Contains(warned.String()+" ", "pattern="+pattern) != want {
+			for pattern, want := range map[string]bool{"*.customer.mail": false, "*.customer.email": true, "*.gone.x": true, "*.visits": true} {
+				if strings.Contains(warned.String(), "pattern="+pattern) != want {
 					t.Errorf("a warning about %s: want %v, got %s", pattern, want, &warned)
 				}
 			}
