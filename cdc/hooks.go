@@ -26,6 +26,7 @@ type BeginInfo struct {
 	New      bool           // the log was never written
 	CSN      eventstore.CSN // of the last watermark
 	Position Position       // of the last watermark
+	Server   string         // the server that is followed, of a source with several
 	Tail     int            // transactions of which records stand above the watermark
 }
 

@@ -47,7 +47,8 @@ func (s *session) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, stream.Close()) }()
 	start := s.writer.Start()
 	s.logger.Info("relay began", "csn", s.last.CSN, "position", s.last.Position.String(), "tail", len(start.Tail.Landed))
-	s.Hooks.began(BeginInfo{New: !start.Found, CSN: s.last.CSN, Position: s.last.Position, Tail: len(start.Tail.Landed)})
+	s.Hooks.began(BeginInfo{New: !start.Found, CSN: s.last.CSN, Position: s.last.Position, Server: s.servers.current().Name,
+		Tail: len(start.Tail.Landed)})
 
 	s.running = true
 	if start.Tail.Stamp != nil {

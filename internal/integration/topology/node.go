@@ -1,0 +1,245 @@
+package topology
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+
+	"github.com/millrace-go/millrace/internal/integration/faults"
+	"github.com/millrace-go/millrace/internal/integration/history"
+	"github.com/millrace-go/millrace/internal/integration/servers"
+	"github.com/millrace-go/millrace/internal/integration/supervise"
+)
+
+// node is a server of a cluster. The relay reaches it through the proxy, replicas and clients directly.
+type node struct {
+	*servers.Server
+	name  string
+	proxy *faults.Proxy
+	admin *sql.DB
+}
+
+// cluster is a primary and its replicas.
+type cluster struct {
+	kind    servers.Kind
+	nodes   []*node
+	primary *node
+}
+
+// startCluster starts n servers; the first is the primary of the others. Arguments go to all of them.
+func startCluster(ctx context.Context, kind servers.Kind, n int, logf func(string, ...any), args ...string) (_ *cluster, err error) {
+	c := &cluster{kind: kind}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.close())
+		}
+	}()
+	args = append(args, "--relay-log=relay", "--log-slave-updates", "--net-write-timeout=600")
+	if kind == servers.MySQL {
+		args[len(args)-2] = "--log-replica-updates"
+	}
+	for i := range n {
+		s, err := servers.Start(ctx, kind, servers.Options{Args: args, Logf: logf})
+		if err != nil {
+			return nil, err
+		}
+		node := &node{Server: s, name: fmt.Sprint("server ", i+1)}
+		c.nodes = append(c.nodes, node)
+		if node.proxy, err = faults.NewProxy(s.Address().HostPort()); err != nil {
+			return nil, err
+		}
+		if node.admin, err = sql.Open("mysql", s.Address().DSN("")); err != nil {
+			return nil, err
+		}
+	}
+	c.primary = c.nodes[0]
+	for _, replica := range c.nodes[1:] {
+		if err := c.follow(ctx, replica, c.primary); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *cluster) close() error {
+	var errs []error
+	for _, n := range c.nodes {
+		if n.admin != nil {
+			errs = append(errs, n.admin.Close())
+		}
+		if n.proxy != nil {
+			errs = append(errs, n.proxy.Close())
+		}
+		errs = append(errs, n.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (n *node) exec(ctx context.Context, statements ...string) error {
+	for _, s := range statements {
+		if _, err := n.admin.ExecContext(ctx, s); err != nil {
+			return fmt.Errorf("%s: %.100s: %w", n.name, s, err)
+		}
+	}
+	return nil
+}
+
+func (n *node) value(ctx context.Context, query string, args ...any) (string, error) {
+	var v sql.NullString
+	if err := n.admin.QueryRowContext(ctx, query, args...).Scan(&v); err != nil {
+		return "", fmt.Errorf("%s: %.100s: %w", n.name, query, err)
+	}
+	return v.String, nil
+}
+
+// executed is everything the node has executed, in its own notation.
+func (c *cluster) executed(ctx context.Context, n *node) (string, error) {
+	if c.kind == servers.MariaDB {
+		return n.value(ctx, "SELECT @@GLOBAL.gtid_binlog_pos")
+	}
+	return n.value(ctx, "SELECT @@GLOBAL.gtid_executed")
+}
+
+// follow makes a node a replica of another by GTID, also when it was a primary.
+func (c *cluster) follow(ctx context.Context, n, source *node) error {
+	host, port, err := net.SplitHostPort(source.Address().HostPort())
+	if err != nil {
+		return err
+	}
+	if c.kind == servers.MariaDB {
+		return n.exec(ctx, "STOP SLAVE", "SET GLOBAL gtid_slave_pos = @@GLOBAL.gtid_binlog_pos",
+			fmt.Sprintf("CHANGE MASTER TO MASTER_HOST='%s', MASTER_PORT=%s, MASTER_USER='root', MASTER_PASSWORD='', MASTER_CONNECT_RETRY=1, MASTER_USE_GTID=slave_pos", host, port),
+			"START SLAVE")
+	}
+	return n.exec(ctx, "STOP REPLICA",
+		fmt.Sprintf("CHANGE REPLICATION SOURCE TO SOURCE_HOST='%s', SOURCE_PORT=%s, SOURCE_USER='root', SOURCE_PASSWORD='', SOURCE_CONNECT_RETRY=1, SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1", host, port),
+		"START REPLICA")
+}
+
+// replication stops a replica ("STOP") and lets it go on ("START").
+func (c *cluster) replication(ctx context.Context, n *node, verb string) error {
+	if c.kind == servers.MariaDB {
+		return n.exec(ctx, verb+" SLAVE")
+	}
+	return n.exec(ctx, verb+" REPLICA")
+}
+
+// caughtUp waits until a replica has everything that the primary has now.
+func (c *cluster) caughtUp(ctx context.Context, n *node) error {
+	set, err := c.executed(ctx, c.primary)
+	if err != nil {
+		return err
+	}
+	query := "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 120)"
+	if c.kind == servers.MariaDB {
+		query = "SELECT MASTER_GTID_WAIT(?, 120)"
+	}
+	answer, err := n.value(ctx, query, set)
+	if err == nil && answer != "0" {
+		err = fmt.Errorf("%s does not follow %s: waiting for %s gives %s", n.name, c.primary.name, set, answer)
+	}
+	return err
+}
+
+// promote makes a replica the primary, and the running others its replicas.
+func (c *cluster) promote(ctx context.Context, n *node, others ...*node) error {
+	statements := []string{"STOP REPLICA", "RESET REPLICA ALL"}
+	if c.kind == servers.MariaDB {
+		statements = []string{"STOP SLAVE", "RESET SLAVE ALL"}
+	}
+	if err := n.exec(ctx, statements...); err != nil {
+		return err
+	}
+	c.primary = n
+	for _, other := range others {
+		if err := c.follow(ctx, other, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// transactions are those of the node's binlog, as its own tool prints them.
+func (c *cluster) transactions(ctx context.Context, n *node) ([]history.Transaction, error) {
+	logs, err := n.logs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	host, port, err := net.SplitHostPort(n.Address().HostPort())
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, n.BinlogTool(), "--no-defaults", "--read-from-remote-server", "--host="+host, "--port="+port,
+		"--user="+servers.CDCUser, "-vv", "--base64-output=DECODE-ROWS", "--to-last-log", logs[0])
+	cmd.Env = append(os.Environ(), "MYSQL_PWD="+servers.CDCPassword)
+	last := &supervise.LastLine{}
+	cmd.Stderr = last
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	transactions, err := history.ParseBinlog(out, string(c.kind))
+	if err != nil {
+		_ = cmd.Process.Kill()
+	}
+	if waited := cmd.Wait(); err == nil && waited != nil {
+		err = fmt.Errorf("%w: %s", waited, last)
+	}
+	return transactions, err
+}
+
+// logs lists the node's binlog files.
+func (n *node) logs(ctx context.Context) ([]string, error) {
+	rows, err := n.admin.QueryContext(ctx, "SHOW BINARY LOGS")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for rows.Next() {
+		var name string
+		into := []any{&name}
+		for range columns[1:] {
+			into = append(into, new(sql.RawBytes))
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%s has no binlog files", n.name)
+	}
+	return names, nil
+}
+
+// purgeAll leaves only the newest binlog file. The server keeps a file until its storage engines have written a checkpoint.
+func (c *cluster) purgeAll(ctx context.Context, n *node) error {
+	logs, err := n.logs(ctx)
+	if err != nil {
+		return err
+	}
+	for last := logs[len(logs)-1]; logs[0] != last; {
+		if err := n.exec(ctx, "PURGE BINARY LOGS TO '"+last+"'"); err != nil {
+			return err
+		}
+		if logs, err = n.logs(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
