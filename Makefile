@@ -56,6 +56,10 @@ verify-types: ## all types on both servers: the stream, our SELECT and the serve
 verify-transactions: ## ordinary, XA and non-transactional work, savepoints and DDL, relay and servers killed: lost 0 duplicated 0 reordered 0 phantom 0; SEED=n KILLS=n RESTARTS=n TRANSACTIONS=n DB=mysql|mariadb|both
 	@cd internal/integration && $(GO) build -buildvcs=false -o ../../bin/transactions ./cmd/transactions && exec ../../bin/transactions
 
+.PHONY: verify-topology
+verify-topology: ## failovers, switches, purges, cut networks under load on clusters of three servers; the log against the survivor's binlog; SEED=n DB=mariadb|mysql|both
+	@cd internal/integration && $(GO) build -buildvcs=false -o ../../bin/topology ./cmd/topology && exec ../../bin/topology
+
 .PHONY: verify-fence
 verify-fence: ## an old writer wakes up after the fence, 200 times, on the real broker: nothing of it may land
 	cd internal/integration && $(GO) test -count=1 -v -run 'TestFence$$' ./kafkalog

@@ -18,6 +18,8 @@ type Result struct {
 	Reordered  int // records or transactions that stand before something that was committed earlier
 	Invented   int // records of no row that the surviving server has
 	Examples   []string
+	// branches counts the transactions that only the log has, and those that only the server has.
+	branches [2]int
 }
 
 // OK tells whether nothing is wrong, and something was compared.
@@ -63,6 +65,9 @@ func compare(binlog []history.Transaction, log []history.Record, acked map[strin
 		r.Changes += len(want)
 		got := groups[t.GTID]
 		delete(groups, t.GTID)
+		if len(want) > 0 && len(got.rows) == 0 {
+			r.branches[1]++
+		}
 		r.transaction(t.GTID, want, got.rows)
 		if len(got.rows) > 0 {
 			if got.csn <= last {
@@ -71,6 +76,7 @@ func compare(binlog []history.Transaction, log []history.Record, acked map[strin
 			last = max(last, got.csn)
 		}
 	}
+	r.branches[0] = len(groups)
 	for id, g := range groups {
 		r.found(&r.Invented, "invented: transaction %s, csn %d, of which the surviving server knows nothing", id, g.csn)
 	}

@@ -30,7 +30,9 @@ func (l *load) create(ctx context.Context, primary *node) error {
 	return primary.exec(ctx,
 		"CREATE DATABASE "+schemaName+" CHARACTER SET utf8mb4",
 		"CREATE TABLE shop.mark (id INT PRIMARY KEY, worker INT NOT NULL)",
-		"CREATE TABLE shop.stock (id INT PRIMARY KEY, qty INT NOT NULL, note VARCHAR(200))")
+		"CREATE TABLE shop.stock (id INT PRIMARY KEY, qty INT NOT NULL, note VARCHAR(200))",
+		// A range locks up to the next row, which must not be one that is prepared.
+		fmt.Sprintf("INSERT INTO shop.stock VALUES (%d, 0, 'end')", l.workers*1000))
 }
 
 // mark returns a number that no transaction had before.
@@ -189,20 +191,4 @@ func (l *load) complete(ctx context.Context, primary *node, verb, xid string, ma
 		l.ack(mark)
 	}
 	return nil
-}
-
-const withXA = false
-
-func (l *load) xaPrepare(ctx context.Context, n *node, xid string) (int, error) {
-	if !withXA {
-		return 0, nil
-	}
-	return l.prepare(ctx, n, xid)
-}
-
-func (l *load) xaComplete(ctx context.Context, n *node, verb, xid string, mark int) error {
-	if !withXA {
-		return nil
-	}
-	return l.complete(ctx, n, verb, xid, mark)
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"sync"
 
 	"github.com/millrace-go/millrace/internal/integration/faults"
 	"github.com/millrace-go/millrace/internal/integration/history"
@@ -42,17 +43,26 @@ func startCluster(ctx context.Context, kind servers.Kind, n int, logf func(strin
 	if kind == servers.MySQL {
 		args[len(args)-2] = "--log-replica-updates"
 	}
+	started := make([]*servers.Server, n)
+	errs := make([]error, n)
+	var starting sync.WaitGroup
 	for i := range n {
-		s, err := servers.Start(ctx, kind, servers.Options{Args: args, Logf: logf})
-		if err != nil {
+		starting.Go(func() { started[i], errs[i] = servers.Start(ctx, kind, servers.Options{Args: args, Logf: logf}) })
+	}
+	starting.Wait()
+	for i, s := range started {
+		if s != nil {
+			c.nodes = append(c.nodes, &node{Server: s, name: fmt.Sprint("server ", i+1)})
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	for _, node := range c.nodes {
+		if node.proxy, err = faults.NewProxy(node.Address().HostPort()); err != nil {
 			return nil, err
 		}
-		node := &node{Server: s, name: fmt.Sprint("server ", i+1)}
-		c.nodes = append(c.nodes, node)
-		if node.proxy, err = faults.NewProxy(s.Address().HostPort()); err != nil {
-			return nil, err
-		}
-		if node.admin, err = sql.Open("mysql", s.Address().DSN("")); err != nil {
+		if node.admin, err = sql.Open("mysql", node.Address().DSN("")); err != nil {
 			return nil, err
 		}
 	}

@@ -132,12 +132,13 @@ func (r *rig) follows(ctx context.Context, n *node) error {
 	})
 }
 
-// torn waits until a session has found a transaction of which the log has a part only.
+// torn waits until the relay was cut off in the middle of a transaction, and until the log has a part of it, where the source hands out
+// parts: MariaDB's transactions are held until their end, since that may be a ROLLBACK.
 func (r *rig) torn(ctx context.Context) error {
 	return r.await(ctx, "a session begins in the middle of a transaction", func() (bool, error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return r.tail > 0, nil
+		return r.tail > 0 || r.kind == servers.MariaDB && r.err != nil, nil
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/millrace-go/millrace/cdc"
 )
 
 // step is one thing that happens to the cluster.
@@ -82,11 +84,11 @@ func lag(ctx context.Context, r *rig) error {
 // everything. The prepared ones are ended there.
 func kill(ctx context.Context, r *rig) error {
 	old, next, other := r.nodes[0], r.nodes[1], r.nodes[2]
-	one, err := r.load.xaPrepare(ctx, r.primary, "one")
+	one, err := r.load.prepare(ctx, r.primary, "one")
 	if err != nil {
 		return err
 	}
-	two, err := r.load.xaPrepare(ctx, r.primary, "two")
+	two, err := r.load.prepare(ctx, r.primary, "two")
 	if err != nil {
 		return err
 	}
@@ -124,10 +126,10 @@ func kill(ctx context.Context, r *rig) error {
 	if err := r.burst(ctx); err != nil {
 		return err
 	}
-	if err := r.load.xaComplete(ctx, r.primary, "COMMIT", "one", one); err != nil {
+	if err := r.load.complete(ctx, r.primary, "COMMIT", "one", one); err != nil {
 		return err
 	}
-	if err := r.load.xaComplete(ctx, r.primary, "ROLLBACK", "two", two); err != nil {
+	if err := r.load.complete(ctx, r.primary, "ROLLBACK", "two", two); err != nil {
 		return err
 	}
 	if err := r.burst(ctx); err != nil {
@@ -258,4 +260,62 @@ func standStill(ctx context.Context, r *rig) error {
 		return err
 	}
 	return r.replication(ctx, replica, "START")
+}
+
+// RunLoss shows what the log does about commits that a failover loses: the relay has read them from the old primary, no replica has. It
+// must halt, say so, and write nothing of what the promoted server commits under its own numbers.
+func RunLoss(ctx context.Context, cfg Config) (err error) {
+	r, err := newRig(ctx, cfg, 2)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	r.start(ctx)
+	old, next := r.nodes[0], r.nodes[1]
+	lose := func() error {
+		if err := r.burst(ctx); err != nil {
+			return err
+		}
+		if err := r.caughtUp(ctx, next); err != nil {
+			return err
+		}
+		if err := r.replication(ctx, next, "STOP"); err != nil {
+			return err
+		}
+		if err := r.load.run(ctx, old, 1); err != nil { // four transactions, which are lost
+			return err
+		}
+		if err := r.arrived(ctx); err != nil {
+			return err
+		}
+		if err := old.Kill(); err != nil {
+			return err
+		}
+		if err := r.promote(ctx, next); err != nil {
+			return err
+		}
+		return r.load.run(ctx, next, 2) // on MariaDB the first four have the numbers of the lost ones
+	}
+	if err := lose(); err != nil {
+		return errors.Join(err, r.finish())
+	}
+	defer r.stop()
+	select {
+	case err = <-r.ended:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if !errors.Is(err, cdc.ErrSourceBehind) {
+		return fmt.Errorf("the relay ended with %w, want %w", err, cdc.ErrSourceBehind)
+	}
+	r.Logf("the relay halted: %v", err)
+	result, err := r.compare(ctx)
+	if err != nil {
+		return err
+	}
+	// The log has the four transactions of the old branch, which the survivor does not know, and none of the eight of the new one.
+	if result.Duplicated+result.Reordered > 0 || result.branches != [2]int{4, 8} {
+		return fmt.Errorf("got %v, with %v transactions on either side only; want 4 in the log and 8 on the server", result, result.branches)
+	}
+	return nil
 }

@@ -33,3 +33,21 @@ func TestTopology(t *testing.T) {
 		}
 	})
 }
+
+// TestLoss: commits that a failover lost and the log holds make the relay halt.
+func TestLoss(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config) {
+		if err := RunLoss(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestRenewedCertificate: a server's certificate expires and is renewed while the relay runs.
+func TestRenewedCertificate(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config) {
+		if err := RunTLS(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
