@@ -21,10 +21,19 @@ type Config struct {
 	// Routes say to which topics tables go. Readers must be given the same. Nil gives each table its own topic.
 	Routes eventstore.Routes
 
-	// FlushBytes is how large a flush may grow while the one before it is on its way. Default 4 MiB. The relay holds two flushes,
-	// plus one slice of the source; a transaction larger than a slice takes several flushes.
+	// MaxBytes bounds what the relay and its source ([BoundedSource]) hold of rows in memory, however large a transaction is: the
+	// limits below and the source's follow from it, where they are not set. What the process takes is about twice as much, since Go's
+	// collector runs when the heap has doubled.
+	//
+	// It does not bound a single row, which is held whole. A row larger than two flushes is alone in memory: the relay appends it
+	// before it takes the next. A row event of n bytes (both images of an update) takes up to 2.7 n then, as much as two copies
+	// of its JSON, in which binary values are base64. The log must take a record that large, too. Default 64 MiB, at least 1 MiB.
+	MaxBytes int
+	// FlushBytes is how large a flush may grow while the one before it is on its way. Default: a sixteenth of MaxBytes. The relay
+	// holds two flushes, plus one slice of the source; a transaction larger than a slice takes several flushes.
 	FlushBytes int
-	// HoldBytes bounds the transactions held back while a tail is finished whose order differs on this server. Default 64 MiB.
+	// HoldBytes bounds the transactions held back while a tail is finished whose order differs on this server, beside what else is held.
+	// Default MaxBytes.
 	HoldBytes int
 	// CatchUp is how long a start waits for a server that has not executed yet what the log holds, e.g. a replica that lags, before it
 	// gives up with [ErrSourceBehind]. With several servers it is also how long a relay whose server is down waits for that server, or
@@ -45,6 +54,11 @@ type Config struct {
 	// Hooks are called on events, from the relay's own goroutines: they must return soon.
 	Hooks Hooks
 }
+
+const (
+	defaultMaxBytes = 64 << 20
+	minMaxBytes     = 1 << 20
+)
 
 // ErrSourceBehind says that the log holds commits that the server does not have: it lost them, or it is another server's copy.
 var ErrSourceBehind = errors.New("the log holds commits that this server does not have")
@@ -73,13 +87,18 @@ func NewRelay(cfg Config) (*Relay, error) {
 	if cfg.Log == nil {
 		problems = append(problems, errors.New("Log is missing"))
 	}
+	if cfg.MaxBytes == 0 {
+		cfg.MaxBytes = defaultMaxBytes
+	} else if cfg.MaxBytes < minMaxBytes {
+		problems = append(problems, fmt.Errorf("MaxBytes is %d, want at least %d, or 0 for %d", cfg.MaxBytes, minMaxBytes, defaultMaxBytes))
+	}
 	for _, limit := range []struct {
 		name  string
 		value *int
 		byDef int
 	}{
-		{"FlushBytes", &cfg.FlushBytes, 4 << 20},
-		{"HoldBytes", &cfg.HoldBytes, 64 << 20},
+		{"FlushBytes", &cfg.FlushBytes, cfg.MaxBytes / 16},
+		{"HoldBytes", &cfg.HoldBytes, cfg.MaxBytes},
 	} {
 		if *limit.value < 0 {
 			problems = append(problems, fmt.Errorf("%s is %d, want bytes, or 0 for the default", limit.name, *limit.value))

@@ -215,6 +215,14 @@ func (s *session) relay(ctx context.Context, stream Stream, t *tail) error {
 	}
 }
 
+// openBounded opens a server's stream within the relay's bound of memory.
+func (s *session) openBounded(ctx context.Context, server Source) (Stream, error) {
+	if b, ok := server.(BoundedSource); ok {
+		return b.OpenBounded(ctx, s.last.Position, s.MaxBytes)
+	}
+	return server.Open(ctx, s.last.Position)
+}
+
 // read carries the stream into the queue, first what the tail has held back.
 func read(ctx context.Context, stream Stream, t *tail, q *queue) error {
 	for _, slice := range t.held {

@@ -40,6 +40,14 @@ type Source interface {
 	Open(ctx context.Context, from Position) (Stream, error)
 }
 
+// BoundedSource is what a [Source] may be, too, whose streams' memory the relay can bound.
+type BoundedSource interface {
+	Source
+	// OpenBounded is Open with the relay's Config.MaxBytes, from which the stream takes its limits as far as its own configuration
+	// leaves them open: a slice should have a sixteenth at most, all that waits in memory a quarter.
+	OpenBounded(ctx context.Context, from Position, maxBytes int) (Stream, error)
+}
+
 // Stream is one pass over a source's commits. It is not safe for concurrent use, but Close may be called at any time and makes
 // Next return.
 type Stream interface {

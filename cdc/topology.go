@@ -127,7 +127,7 @@ func (s *session) open(ctx context.Context) (stream Stream, plan *tail, err erro
 			if err := s.servers.check(ctx, server, executed.Server); err != nil {
 				return err
 			}
-			if stream, err = server.Open(ctx, s.last.Position); err != nil {
+			if stream, err = s.openBounded(ctx, server.Source); err != nil {
 				return fmt.Errorf("open stream: %w", err)
 			}
 			return nil

@@ -51,11 +51,13 @@ type Config struct {
 	// lacks is listed in its Absent; projectors refuse such changes, since no document can be made of them. Without it they are
 	// refused at start, and when a session has chosen them for itself.
 	PartialRows bool
-	// MaxSliceBytes bounds a slice; a transaction that needs more comes as several. A single row may exceed it. Default 4 MiB.
+	// MaxSliceBytes bounds a slice; a transaction that needs more comes as several. A single row may exceed it. Default: a
+	// sixteenth of the relay's MaxBytes, 4 MiB.
 	MaxSliceBytes int
 	// SpillBytes bounds the memory of events that have to wait for what becomes of their transaction: XA transactions between PREPARE
 	// and COMMIT, transactions with savepoints, and MariaDB's (each until its end). What is more waits in files in SpillDir, and
-	// so does a compressed transaction of MySQL that is larger. Another event alone may exceed it. Default 16 MiB.
+	// so does a compressed transaction of MySQL that is larger. Another event alone may exceed it. Default: a quarter of the relay's
+	// MaxBytes, 16 MiB.
 	SpillBytes int
 	// SpillDir is the directory of those files. They need as much space as the open XA transactions and the one that is being read
 	// have in the binlog; nobody else can read them, and they go when they are not needed any more, at the latest with the process
@@ -69,8 +71,7 @@ type Config struct {
 }
 
 const (
-	defaultMaxSliceBytes   = 4 << 20
-	defaultSpillBytes      = 16 << 20
+	defaultMaxBytes        = 64 << 20
 	defaultHeartbeatPeriod = 5 * time.Second
 	maxHeartbeatPeriod     = time.Hour
 )
@@ -107,10 +108,10 @@ func (c Config) withDefaults() (Config, error) {
 		errs = append(errs, err)
 	}
 	if c.MaxSliceBytes < 0 {
-		errs = append(errs, fmt.Errorf("MaxSliceBytes %d: want a positive number, or 0 for %d", c.MaxSliceBytes, defaultMaxSliceBytes))
+		errs = append(errs, fmt.Errorf("MaxSliceBytes %d: want a positive number, or 0 for a sixteenth of the relay's MaxBytes", c.MaxSliceBytes))
 	}
 	if c.SpillBytes < 0 {
-		errs = append(errs, fmt.Errorf("SpillBytes %d: want a positive number, or 0 for %d", c.SpillBytes, defaultSpillBytes))
+		errs = append(errs, fmt.Errorf("SpillBytes %d: want a positive number, or 0 for a quarter of the relay's MaxBytes", c.SpillBytes))
 	}
 	if c.SpillDir != "" {
 		if info, err := os.Stat(c.SpillDir); err != nil {
@@ -124,12 +125,6 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if len(errs) > 0 {
 		return c, fmt.Errorf("binlog config: %w", errors.Join(errs...))
-	}
-	if c.MaxSliceBytes == 0 {
-		c.MaxSliceBytes = defaultMaxSliceBytes
-	}
-	if c.SpillBytes == 0 {
-		c.SpillBytes = defaultSpillBytes
 	}
 	if c.HeartbeatPeriod == 0 {
 		c.HeartbeatPeriod = defaultHeartbeatPeriod

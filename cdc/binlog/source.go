@@ -21,6 +21,8 @@ type Source struct {
 	topology *topology // nil for one server
 }
 
+var _ cdc.BoundedSource = (*Source)(nil)
+
 // New returns a source. It does not connect; the error lists every wrong field.
 func New(cfg Config) (*Source, error) {
 	cfg, err := cfg.withDefaults()
@@ -85,10 +87,19 @@ func (s *Source) position(ctx context.Context, ask func(*conn, context.Context) 
 // Open starts a stream of everything after from. A position whose binlog was purged is [cdc.ErrPositionLost]; one that the server has
 // not reached, or lost, [cdc.ErrSourceBehind]; an unreachable server [cdc.ErrUnavailable]. The context bounds the opening, not the stream.
 func (s *Source) Open(ctx context.Context, from cdc.Position) (cdc.Stream, error) {
+	return s.OpenBounded(ctx, from, defaultMaxBytes)
+}
+
+// OpenBounded is Open with the relay's bound of memory: slices take a sixteenth of maxBytes and what waits a quarter, where
+// MaxSliceBytes and SpillBytes do not say otherwise.
+func (s *Source) OpenBounded(ctx context.Context, from cdc.Position, maxBytes int) (cdc.Stream, error) {
 	if s.topology != nil {
-		return first(ctx, s.topology, func(one *Source) (cdc.Stream, error) { return one.Open(ctx, from) })
+		return first(ctx, s.topology, func(one *Source) (cdc.Stream, error) { return one.OpenBounded(ctx, from, maxBytes) })
 	}
-	st, err := s.open(ctx, from)
+	if maxBytes <= 0 {
+		return nil, fmt.Errorf("open binlog stream: bound of %d bytes, want a positive number", maxBytes)
+	}
+	st, err := s.open(ctx, from, maxBytes)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,14 +122,14 @@ func (s *stream) Close() error {
 }
 
 // open connects, begins the dump, and reads the first event, so that what is wrong with the position is said at once.
-func (s *Source) open(ctx context.Context, from cdc.Position) (*stream, error) {
+func (s *Source) open(ctx context.Context, from cdc.Position, maxBytes int) (*stream, error) {
 	c, err := connect(ctx, &s.cfg)
 	if err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { c.socket.Close() })
 	defer stop()
-	st, err := s.begin(ctx, c, from)
+	st, err := s.begin(ctx, c, from, maxBytes)
 	if err != nil {
 		c.socket.Close()
 		if ctx.Err() != nil {
@@ -143,7 +144,9 @@ func (s *Source) open(ctx context.Context, from cdc.Position) (*stream, error) {
 	return st, nil
 }
 
-func (s *Source) begin(ctx context.Context, c *conn, from cdc.Position) (*stream, error) {
+func (s *Source) begin(ctx context.Context, c *conn, from cdc.Position, maxBytes int) (*stream, error) {
+	maxSlice := cmp.Or(s.cfg.MaxSliceBytes, max(maxBytes/16, 1))
+	spilling := spill{dir: s.cfg.SpillDir, limit: cmp.Or(s.cfg.SpillBytes, max(maxBytes/4, 1))}
 	set, err := startSet(c.flavor, from)
 	if err != nil {
 		return nil, err
@@ -163,8 +166,8 @@ func (s *Source) begin(ctx context.Context, c *conn, from cdc.Position) (*stream
 		return nil, err
 	}
 	st := &stream{conn: c, serverID: s.serverID(), inbox: newInbox(), asm: &assembler{
-		flavor: c.flavor, filter: s.cfg.Filter, choice: s.cfg.choice(), charsets: newCharsets(names), maxSlice: s.cfg.MaxSliceBytes, server: server,
-		partialRows: s.cfg.PartialRows, spill: spill{dir: s.cfg.SpillDir, limit: s.cfg.SpillBytes}}}
+		flavor: c.flavor, filter: s.cfg.Filter, choice: s.cfg.choice(), charsets: newCharsets(names), maxSlice: maxSlice, server: server,
+		partialRows: s.cfg.PartialRows, spill: spilling}}
 	if err := st.asm.resume(from); err != nil {
 		return nil, fmt.Errorf("open binlog stream: %w", err)
 	}
@@ -174,7 +177,7 @@ func (s *Source) begin(ctx context.Context, c *conn, from cdc.Position) (*stream
 	if err := c.dump(ctx, set.String(), st.serverID); err != nil {
 		return nil, err
 	}
-	buf := &eventBuffer{spill: spill{dir: s.cfg.SpillDir, limit: s.cfg.SpillBytes}}
+	buf := &eventBuffer{spill: spilling}
 	if err := c.readEvent(buf); err != nil {
 		return nil, streamError(err, &s.cfg, st.serverID)
 	}

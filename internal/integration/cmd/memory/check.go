@@ -85,7 +85,8 @@ func value(image []byte, column string) ([]byte, error) {
 	if column == "" {
 		return image, nil
 	}
-	body, ok1 := bytes.CutPrefix(image, []byte(`{"id":1,"body":"`))
+	id, body, ok1 := bytes.Cut(image, []byte(`,"body":"`))
+	ok1 = ok1 && (string(id) == `{"id":1` || string(id) == `{"id":2`)
 	body, ok2 := bytes.CutSuffix(body, []byte(`"}`))
 	if !ok1 || !ok2 {
 		return nil, fmt.Errorf("image %.40q, want id and body", image)

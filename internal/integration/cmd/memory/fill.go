@@ -118,8 +118,9 @@ func (d *database) small(ctx context.Context) (content, error) {
 	return c, nil
 }
 
-// huge makes a row of so many bytes of random content and updates it, in one transaction or in as many as updates.
-func (d *database) huge(ctx context.Context, column string, mib, updates int, together bool) (content, error) {
+// huge makes a row of so many bytes of random content and updates it, in one transaction or in as many as updates; inserted adds a copy
+// of the row to the one transaction.
+func (d *database) huge(ctx context.Context, column string, mib, updates int, together, inserted bool) (content, error) {
 	piece, pieces := "RANDOM_BYTES(1024)", mib<<10
 	if column == "LONGTEXT" {
 		piece, pieces = "TO_BASE64(RANDOM_BYTES(48))", mib<<14
@@ -156,6 +157,13 @@ func (d *database) huge(ctx context.Context, column string, mib, updates int, to
 		c.before.add(before)
 		c.after.add(after)
 		before = after
+	}
+	if inserted {
+		if err := d.exec(ctx, "INSERT INTO memory.doc SELECT 2, body FROM memory.doc"); err != nil {
+			return c, err
+		}
+		c.after.add(before)
+		c.records++
 	}
 	if together {
 		return c, d.exec(ctx, "COMMIT")

@@ -21,6 +21,9 @@ import (
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
 
+// maxBytes is the relay's one bound of memory: its default.
+const maxBytes = 64 << 20
+
 // job is what one relay has to carry.
 type job struct {
 	DB, Kafka, Pipeline string
@@ -71,7 +74,7 @@ func runRelay(ctx context.Context, description string) error {
 	ctx, done := context.WithCancel(ctx)
 	defer done()
 	complete := false
-	relay, err := cdc.NewRelay(cdc.Config{Source: source, Log: log, Logger: logger, Hooks: cdc.Hooks{Flushed: func(i cdc.FlushInfo) {
+	relay, err := cdc.NewRelay(cdc.Config{Source: source, Log: log, Logger: logger, MaxBytes: maxBytes, Hooks: cdc.Hooks{Flushed: func(i cdc.FlushInfo) {
 		if i.CSN >= j.CSN && i.Recorded {
 			complete = true
 			done()
