@@ -37,8 +37,9 @@ func advancePrepared(open []eventstore.Prepare, s *Slice) ([]eventstore.Prepare,
 		}
 		open = slices.Concat(open[:at], open[at+1:])
 	}
-	if s.Prepared != nil {
-		open = append(slices.Clip(open), *s.Prepared)
+	if s.Prepared != nil { // an id that is used again: the server has forgotten the one before, or it would have refused
+		open = slices.DeleteFunc(slices.Clone(open), func(p eventstore.Prepare) bool { return p.XID == s.Prepared.XID })
+		open = append(open, *s.Prepared)
 	}
 	return open, nil
 }

@@ -21,13 +21,27 @@
 //
 // [Source.Select] reads a table by SELECT, with the same choice and the same bytes. It is what snapshots will read with.
 //
+// # Transactions
+//
+// What was never committed is never given. The rows of an XA transaction come at its XA COMMIT, as that transaction's; its XA PREPARE is an
+// empty transaction before, and its XA ROLLBACK one behind. What was rolled back to a savepoint, or as a whole, is dropped: servers
+// write it into the binlog with a ROLLBACK behind it when they cannot take it out again. Rows of tables without transactions, which no
+// ROLLBACK undoes, stand in transactions of their own. Rows are numbered without those that were dropped.
+//
+// For that the events of an XA transaction wait until it is completed, those of a transaction with savepoints until its end, and those
+// of MariaDB's transactions that are more than a slice, too: in memory, and beyond Config.SpillBytes in files.
+//
+// A position names the XA transactions that are open there ([eventstore.Position]); from the slices' Prepared and Completed it can be kept. A
+// stream that begins with it gets their events again from the server, and gives nothing for them: as long as one is open, its binlog file
+// must not be purged. Opening a position whose XA PREPARE was purged is [cdc.ErrPositionLost].
+//
 // # What it refuses
 //
-// By name, with the transaction, its place and its table, as a [*cdc.DecodeError]: XA transactions; row images
+// By name, with the transaction, its place and its table, as a [*cdc.DecodeError]: row images
 // that are not FULL, and with [Config.PartialRows] those without their key, or without the document that a partial JSON update changes; changes as statements; tables without a primary key whose key is not chosen;
 // chosen keys and masks that a table cannot have; rows without column names; temporal
-// columns from before MySQL 5.6 (MariaDB); TRUNCATE, and ALTER TABLE that empties partitions; ROLLBACK TO SAVEPOINT and ROLLBACK in the
-// binlog (mixes of tables with and without transactions); incidents; transactions without GTID; events it does not know. Tables that
+// columns from before MySQL 5.6 (MariaDB); TRUNCATE, and ALTER TABLE that empties partitions; an XA COMMIT whose XA PREPARE
+// is not known; incidents; transactions without GTID; events it does not know. Tables that
 // the filter leaves out are never a reason, but for what cannot be attributed to a table. [Source.Check] finds before the start what it can: also
 // foreign keys that change rows behind the binlog's back. Dropping a table is a schema change like others, which are empty
 // transactions until there are schema events: the rows that go with it are no deletes.
@@ -42,7 +56,8 @@
 // # Resources
 //
 // A stream has one connection, one goroutine that reads it, and at most 1 MiB of events waiting, or one event when that is bigger;
-// when the caller of Next is slow, the server waits. Decoding happens in Next, into buffers that the stream reuses. Close ends the goroutine.
+// when the caller of Next is slow, the server waits. Decoding happens in Next, into buffers that the stream reuses. Close ends the goroutine
+// and removes the files.
 //
 // A row is held whole: its event, and then its JSON, of which base64 makes four thirds. Of rows beyond 16 MiB only one is in memory: the next
 // one is read when Next is called again. A compressed transaction of MySQL, one event of up to a gigabyte, goes to a file (Config.SpillBytes).

@@ -211,15 +211,18 @@ func (a *assembler) complete(s xaStatement) error {
 		return a.fail(fmt.Errorf("XA COMMIT of %s, whose XA PREPARE stands before the beginning of the stream: its rows are not known. "+
 			"Fix: begin at a position before the XA PREPARE, or with it among the position's Prepared", id))
 	}
+	a.tx.began = true
+	if held == nil { // a rollback of nothing
+		a.tx.ended = true
+		return nil
+	}
 	delete(a.prepared, id)
-	a.tx.began, a.tx.completed = true, id
+	a.tx.completed = id
 	if s.verb == "COMMIT" {
 		a.tx.held = held
 		return a.replay()
 	}
-	if held != nil {
-		held.close()
-	}
+	held.close()
 	a.tx.ended = true
 	return nil
 }
