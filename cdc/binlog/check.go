@@ -70,6 +70,9 @@ func (k *checker) check(ctx context.Context) error {
 	if err := k.checkChoice(ctx); err != nil {
 		return err
 	}
+	if err := k.checkTypes(ctx); err != nil {
+		return err
+	}
 	return k.checkStatus(ctx)
 }
 

@@ -40,7 +40,7 @@ func (c *conn) definition(ctx context.Context, schema, name string) (*definition
 		return nil, err
 	}
 	refused := func(err error) error {
-		return fmt.Errorf("definition of %s.%s at %s: %w", schema, name, c.cfg.Addr, &cdc.DecodeError{Table: schema + "." + name, Err: err})
+		return fmt.Errorf("select at %s: %w", c.cfg.Addr, &cdc.DecodeError{Table: schema + "." + name, Err: err})
 	}
 	switch kind := table["kind"]; kind {
 	case "BASE TABLE":

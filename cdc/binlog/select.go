@@ -23,7 +23,7 @@ const selectTimeout = 10 * time.Minute
 //
 // A column that the stream refuses is refused here with the same error, as a [*cdc.DecodeError] without a position.
 func (s *Source) Select(ctx context.Context, schema, table, rest string, row func(key, image []byte) error) error {
-	c, err := connect(ctx, &s.cfg)
+	c, err := s.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -59,6 +59,14 @@ func (s *Source) Select(ctx context.Context, schema, table, rest string, row fun
 			return err
 		}
 	}
+}
+
+// connect connects to a server of the source that answers.
+func (s *Source) connect(ctx context.Context) (*conn, error) {
+	if s.topology != nil {
+		return first(ctx, s.topology, func(one *Source) (*conn, error) { return one.connect(ctx) })
+	}
+	return connect(ctx, &s.cfg)
 }
 
 // prepareSelect sets the session up so that values come as the table has them: text in the column's own character set, instants in
@@ -107,7 +115,7 @@ func (c *conn) newSelection(ctx context.Context, schema, name string, charsets *
 		if of, ok := errors.AsType[*columnError](err); ok {
 			e.Column, e.Err = of.column, of.err
 		}
-		return fmt.Errorf("select from %s.%s at %s: %w", schema, name, c.cfg.Addr, e)
+		return fmt.Errorf("select at %s: %w", c.cfg.Addr, e)
 	}
 	choice := c.cfg.choice()
 	list := make([]string, len(defined.columns))
