@@ -112,7 +112,7 @@ func refused(err error) bool {
 	case 1205, 1213, 3058, // lock wait, deadlock
 		1020, 1412, 1615, // changed since the read, table definition changed
 		1146, 1054, 1136, 1051, 1050, // table or column has gone or come
-		1614, 1402, 1613: // XA branch was rolled back
+		1399, 1402, 1613, 1614: // XA branch was rolled back
 		return true
 	}
 	return false
