@@ -128,6 +128,10 @@ func (k *checker) settings() {
 		}
 		return
 	}
+	if have := k.variables["binlog_row_image"]; k.cfg.PartialRows && !strings.EqualFold(have, "FULL") {
+		k.cfg.Logger.Warn("MariaDB leaves changed values out of its binlog where an insert meets a row that is there", logAddr, k.cfg.Addr,
+			"variable", "binlog_row_image", "value", have, "want", "FULL")
+	}
 	k.want("gtid_strict_mode", "ON", k.set("gtid_strict_mode", "ON")+"; without it sequence numbers may go back, and a position means nothing")
 	k.want("mysql56_temporal_format", "ON", k.set("mysql56_temporal_format", "ON"))
 	if k.variables["gtid_slave_pos"] != "" && k.variables["log_slave_updates"] == "OFF" {

@@ -47,9 +47,9 @@ type Config struct {
 	// chosen key should not change and tell rows apart: an update that changes it is a delete and a create, and of rows with one key
 	// consumers that keep the last value of a key keep one.
 	Keys cdc.Keys
-	// PartialRows accepts row images that lack columns: binlog_row_image MINIMAL and NOBLOB. What a change
-	// lacks is listed in its Absent; projectors refuse such changes, since no document can be made of them. Without it they are
-	// refused at start, and when a session has chosen them for itself.
+	// PartialRows accepts row images that lack columns: binlog_row_image MINIMAL and NOBLOB. What a change lacks is listed in its Absent;
+	// projectors and row filters refuse such changes. MariaDB's images other than FULL lack some values that have changed, and do not
+	// tell: see docs/wire-format.md. Without PartialRows they are refused at start, and when a session has chosen them for itself.
 	PartialRows bool
 	// MaxSliceBytes bounds a slice; a transaction that needs more comes as several. A single row may exceed it. Default: a
 	// sixteenth of the relay's MaxBytes, 4 MiB.
