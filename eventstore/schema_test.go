@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -70,10 +73,37 @@ func TestDefinitionID(t *testing.T) {
 		}
 		seen[d.ID()] = true
 	}
-	const documented = "18642d6c84338408" // of docs/wire-format.md
-	d := TableDefinition{Schema: "shop", Table: "product", Columns: []ColumnDefinition{{Name: "id", Type: "bigint"}, {Name: "name", Type: "varchar"}}, Key: []string{"id"}}
-	if d.ID() != documented {
-		t.Errorf("the id of the example is %s, docs/wire-format.md says %s", d.ID(), documented)
+}
+
+// TestSchemaPage: the schema records in docs/wire-format.md are what AppendSchema makes of their parts, and the row names the definition.
+func TestSchemaPage(t *testing.T) {
+	page, err := os.ReadFile("../docs/wire-format.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile("(?s)```json\n({\"op\":.*?})\n```").FindAllSubmatch(page, -1)
+	if len(examples) != 2 {
+		t.Fatalf("the page has %d examples of schema records, want 2", len(examples))
+	}
+	for _, example := range examples {
+		want := strings.ReplaceAll(string(example[1]), "\n ", "")
+		var at Place
+		if err := json.Unmarshal([]byte(want), &at); err != nil {
+			t.Fatal(err)
+		}
+		var c SchemaChange
+		if err := ParseSchema(&Record{Place: at, Value: []byte(want)}, &c); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(AppendSchema(nil, &c)); got != want {
+			t.Errorf("got  %s\npage %s", got, want)
+		}
+		if d := c.Definition; d != nil && !strings.Contains(string(page), fmt.Sprintf(`"index":4,"definition":"%s"},`, d.ID())) {
+			t.Errorf("the page's row does not name the definition %s", d.ID())
+		}
+		if at.Index != SchemaIndex(0) {
+			t.Errorf("the page's record is at %+v", at)
+		}
 	}
 }
 
