@@ -8,7 +8,8 @@
 //
 // A source's duties: every transaction the server committed after the position, each once, whole, in the server's commit order,
 // also the ones without a row that passes the filter (they are empty slices: they have a number, too). Rows of a rolled back
-// transaction never. What it cannot decode it reports as a [*DecodeError], never passes over. After an error a stream is
+// transaction never. What statements did to tables as a whole stands at its place, in the slice's Schema. What it cannot decode it
+// reports as a [*DecodeError], never passes over. After an error a stream is
 // useless; errors that may pass wrap [ErrUnavailable].
 //
 // # Choosing
@@ -26,6 +27,9 @@
 // [Relay] numbers the transactions (see [eventstore.CSN]) and appends them, exactly once and in commit order, through crashes,
 // restarts and a second relay. It keeps no state of its own: the log's last watermark is its checkpoint. The protocol is in
 // docs/decisions/0002-relay-protocol.md, step by step with the failure behind each; the code names the steps.
+//
+// Beside the rows it writes schema records: a table's definition before the first row that has it, and each schema change at its place
+// (docs/decisions/0007-schema-events.md).
 //
 //	relay, err := cdc.NewRelay(cdc.Config{Source: source, Log: log})
 //	err = relay.Run(ctx) // blocks; cancel ctx to drain

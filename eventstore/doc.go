@@ -39,6 +39,12 @@
 // may be larger than memory. A record is valid until the next one is asked for. Progress is one number, the CSN of the last cut
 // whose effects are durable.
 //
+// # Schemas
+//
+// The topic [SchemaTopic] says which columns rows had: [RowChange.Definition] names a [TableDefinition], which stands before the row, and
+// [ReadSchemas] collects them. It also has the statements that changed tables as a whole, see [SchemaChange]. A reader of all topics meets
+// its records: they are not for [ParseRow].
+//
 // [MemoryLog] implements the contract in memory. Package eventstore/kafkalog implements it on Kafka. Both pass
 // eventstoretest.TestLog.
 //

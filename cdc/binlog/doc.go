@@ -7,7 +7,8 @@
 //
 // Every transaction of the server behind a position, in commit order, with its GTID: also those without a row that passes the
 // filter, and schema changes. Rows are rendered as docs/types.md says, with the columns' names, types, character sets and
-// labels that the event itself carries (binlog_row_metadata = FULL): there is no history of schemas to lose, and no DDL to parse.
+// labels that the event itself carries (binlog_row_metadata = FULL): there is no history of schemas to lose. Of statements only the names of
+// tables are read: what they do to captured tables as a whole stands in [cdc.Slice].Schema (docs/decisions/0007-schema-events.md).
 // Character sets are converted as the servers do it. Compressed transactions (MySQL), compressed events (MariaDB), encrypted files, which the server decrypts,
 // and tagged GTIDs are read; checksums are verified. Partial JSON updates (MySQL) are applied, so that an image has the whole document;
 // COMPRESSED columns (MariaDB) have the value that they would have without it.
@@ -40,11 +41,11 @@
 // By name, with the transaction, its place and its table, as a [*cdc.DecodeError]: row images
 // that are not FULL, and with [Config.PartialRows] those without their key, or without the document that a partial JSON update changes; changes as statements; tables without a primary key whose key is not chosen;
 // chosen keys and masks that a table cannot have; rows without column names; temporal
-// columns from before MySQL 5.6 (MariaDB); TRUNCATE, and ALTER TABLE that empties partitions; an XA COMMIT whose XA PREPARE
+// columns from before MySQL 5.6 (MariaDB); ALTER TABLE that drops, empties or exchanges partitions or
+// tablespaces; an XA COMMIT whose XA PREPARE
 // is not known; incidents; transactions without GTID; events it does not know. Tables that
 // the filter leaves out are never a reason, but for what cannot be attributed to a table. [Source.Check] finds before the start what it can: also
-// foreign keys that change rows behind the binlog's back. Dropping a table is a schema change like others, which are empty
-// transactions until there are schema events: the rows that go with it are no deletes.
+// foreign keys that change rows behind the binlog's back.
 //
 // # Errors
 //
