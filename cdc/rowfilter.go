@@ -119,7 +119,7 @@ func (f *flush) judge(slice *Slice) error {
 }
 
 func judgeChange(filters []*RowFilter, c *Change) (verdict, *RowFilterError) {
-	if len(filters) == 0 || c.Op != Create && c.Op != Update && c.Op != Delete {
+	if len(filters) == 0 || c.Before == nil && c.After == nil {
 		return passes, nil
 	}
 	if c.Absent != nil {

@@ -101,6 +101,9 @@ func (c Config) withDefaults() (Config, error) {
 	c.Filter = cdc.Filter{Include: slices.Clone(c.Filter.Include), Exclude: slices.Clone(c.Filter.Exclude)}
 	c.Columns = cdc.Columns{Include: slices.Clone(c.Columns.Include), Exclude: slices.Clone(c.Columns.Exclude), Masks: slices.Clone(c.Columns.Masks)}
 	c.Keys = slices.Clone(c.Keys)
+	for i := range c.Keys {
+		c.Keys[i].Columns = slices.Clone(c.Keys[i].Columns)
+	}
 	if err := c.Columns.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("Columns: %w", err))
 	}
