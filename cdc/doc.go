@@ -34,5 +34,8 @@
 //	relay, err := cdc.NewRelay(cdc.Config{Source: source, Log: log})
 //	err = relay.Run(ctx) // blocks; cancel ctx to drain
 //
+// A source with several servers is a [Topology]: the relay follows one of them, and another one when that fails. What to do
+// when servers change is in docs/operations.md.
+//
 // This package imports the standard library only.
 package cdc

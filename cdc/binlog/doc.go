@@ -47,12 +47,18 @@
 // the filter leaves out are never a reason, but for what cannot be attributed to a table. [Source.Check] finds before the start what it can: also
 // foreign keys that change rows behind the binlog's back.
 //
+// # Several servers
+//
+// With Config.Addrs a source has several servers with one history: see [cdc.Topology] for which one is followed. Its own methods
+// answer from the first that can, beginning with the last good one; when none can, a [*cdc.ServersError] says why of each.
+// [Source.Horizon] estimates how long a server keeps what comes behind a position. docs/operations.md says what to do in a failover.
+//
 // # Errors
 //
 // What may pass wraps [cdc.ErrUnavailable]: unreachable, cut off, silent for three heartbeats, shutting down, too many connections, the server
 // id taken by another replica. A stream never reconnects by itself; open a new one behind the last whole transaction. A position
-// whose binlog was purged is [cdc.ErrPositionLost]. Wrong passwords, missing grants, and a position from another server's history are plain
-// errors.
+// whose binlog was purged is [cdc.ErrPositionLost]; one that the server has not reached, or has lost, or that is of another server's
+// history, [cdc.ErrSourceBehind]. An expired certificate may pass, too. Wrong passwords and missing grants are plain errors.
 //
 // # Resources
 //

@@ -1,10 +1,12 @@
 package binlog
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"testing"
 
+	"github.com/millrace-go/millrace/cdc"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
 
@@ -91,4 +93,23 @@ func TestDomains(t *testing.T) {
 		}
 		at = add(t, at, tx.id)
 	}
+}
+
+// TestUnknownHistory: a position with a uuid or a domain that the server has never seen is refused. The servers themselves accept it.
+func TestUnknownHistory(t *testing.T) {
+	onEach(t, func(t *testing.T, kind servers.Kind) {
+		d := open(t, servers.Find(t, kind), "unknown")
+		at := d.executed(t)
+		more := at.GTIDs + ",11111111-2222-3333-4444-555555555555:1"
+		if kind == servers.MariaDB {
+			more = at.GTIDs + ",77-1-1"
+		}
+		stream, err := d.source(t).Open(t.Context(), cdc.Position{Flavor: at.Flavor, GTIDs: more})
+		if err == nil {
+			stream.Close()
+		}
+		if !errors.Is(err, cdc.ErrSourceBehind) {
+			t.Errorf("got %v, want ErrSourceBehind", err)
+		}
+	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -49,7 +48,7 @@ type rig struct {
 }
 
 func newRig(ctx context.Context, cfg Config, nodes int) (r *rig, err error) {
-	r = &rig{Config: cfg, load: &load{seed: cfg.Seed, workers: 4, acked: map[string]bool{}}, ended: make(chan error, 1), gate: make(chan struct{}),
+	r = &rig{Config: cfg, load: &load{seed: cfg.Seed, workers: 4, acked: map[string]bool{}}, gate: make(chan struct{}),
 		pipeline: fmt.Sprintf("topology-%s-%d-%x", cfg.Kind, cfg.Seed, rand.Uint32())}
 	close(r.gate)
 	if r.cluster, err = startCluster(ctx, cfg.Kind, nodes, cfg.Logf); err != nil {
@@ -61,29 +60,31 @@ func newRig(ctx context.Context, cfg Config, nodes int) (r *rig, err error) {
 	if r.log, err = kafkalog.New(kafkalog.Config{Brokers: []string{cfg.Broker}, Pipeline: r.pipeline}); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
-	source, err := r.source()
-	if err == nil {
-		r.relay, err = cdc.NewRelay(cdc.Config{Source: source, Log: r.log, FlushBytes: 32 << 10, CatchUp: 10 * time.Second, WatchPeriod: 2 * time.Second,
-			Logger: slog.New(slog.DiscardHandler), Hooks: r.hooks()})
-	}
-	if err != nil {
+	if err := r.use(schemaName+".*", r.nodes...); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
 	return r, nil
 }
 
-// source follows the cluster through its proxies.
-func (r *rig) source() (*binlog.Source, error) {
-	cfg := binlog.Config{User: servers.CDCUser, Password: servers.CDCPassword, Filter: cdc.Filter{Include: []string{schemaName + ".*"}},
-		MaxSliceBytes: 16 << 10, HeartbeatPeriod: 500 * time.Millisecond}
-	for i, n := range r.nodes {
-		if i == 0 {
-			cfg.Addr = n.proxy.Addr()
-		} else {
-			cfg.Addrs = append(cfg.Addrs, n.proxy.Addr())
-		}
+// use makes a relay that knows some of the nodes, through their proxies, and captures some tables.
+func (r *rig) use(tables string, nodes ...*node) error {
+	var addrs []string
+	for _, n := range nodes {
+		addrs = append(addrs, n.proxy.Addr())
 	}
-	return binlog.New(cfg)
+	var err error
+	r.relay, err = r.newRelay(tables, addrs)
+	return err
+}
+
+func (r *rig) newRelay(tables string, addrs []string) (*cdc.Relay, error) {
+	source, err := binlog.New(binlog.Config{Addr: addrs[0], Addrs: addrs[1:], User: servers.CDCUser, Password: servers.CDCPassword,
+		Filter: cdc.Filter{Include: []string{tables}}, MaxSliceBytes: 16 << 10, HeartbeatPeriod: 500 * time.Millisecond})
+	if err != nil {
+		return nil, err
+	}
+	return cdc.NewRelay(cdc.Config{Source: source, Log: r.log, FlushBytes: 32 << 10, CatchUp: 10 * time.Second, WatchPeriod: 2 * time.Second,
+		Hooks: r.hooks()})
 }
 
 func (r *rig) hooks() cdc.Hooks {
@@ -161,11 +162,9 @@ func (r *rig) release() {
 
 func (r *rig) start(ctx context.Context) {
 	ctx, r.stop = context.WithCancel(ctx)
-	go func() {
-		err := r.relay.Run(ctx)
-		r.ended <- err
-		r.recorded.Beat()
-	}()
+	relay, ended := r.relay, make(chan error, 1)
+	r.ended = ended
+	go func() { ended <- relay.Run(ctx) }()
 }
 
 // finish stops the relay, which must end well.
