@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -100,6 +101,9 @@ func (s *Source) OpenBounded(ctx context.Context, from cdc.Position, maxBytes in
 		return nil, fmt.Errorf("open binlog stream: bound of %d bytes, want a positive number", maxBytes)
 	}
 	st, err := s.open(ctx, from, maxBytes)
+	if errors.Is(err, cdc.ErrPositionLost) && len(from.Prepared) > 0 {
+		st, err = s.openWithoutForgotten(ctx, from, maxBytes, err)
+	}
 	if err != nil {
 		return nil, err
 	}
