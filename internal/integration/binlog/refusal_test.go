@@ -28,10 +28,6 @@ func TestRefusals(t *testing.T) {
 		{"discard tablespace", both, []string{"/* by hand */ alter table `refused`.`a` DISCARD TABLESPACE"}, "refused.a", "ALTER TABLE that moves partitions"},
 		{"drop partition", both, []string{"CREATE TABLE p (id INT PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN MAXVALUE)",
 			"INSERT INTO p VALUES (1)", "ALTER TABLE p DROP PARTITION p0"}, "refused.p", "ALTER TABLE that moves partitions"},
-		{"xa commit", both, []string{"XA START 'x'", "INSERT INTO a VALUES (1, 'x')", "XA END 'x'", "XA PREPARE 'x'", "XA COMMIT 'x'"}, "", "XA"},
-		{"xa rollback", both, []string{"XA START 'x'", "INSERT INTO a VALUES (1, 'x')", "XA END 'x'", "XA PREPARE 'x'", "XA ROLLBACK 'x'"}, "", "XA"},
-		{"savepoint with mixed engines", servers.MariaDB, []string{"CREATE TABLE m (id INT PRIMARY KEY) ENGINE=MyISAM", "SET SESSION binlog_direct_non_transactional_updates = 0", "BEGIN",
-			"INSERT INTO a VALUES (1, 'x')", "SAVEPOINT s", "INSERT INTO a VALUES (2, 'y')", "INSERT INTO m SELECT id FROM a", "ROLLBACK TO s", "COMMIT"}, "", "ROLLBACK TO SAVEPOINT"},
 		{"old temporal", servers.MariaDB, []string{"SET GLOBAL mysql56_temporal_format = 0", "CREATE TABLE o (id INT PRIMARY KEY, v TIME(3))", "INSERT INTO o VALUES (1, '10:00')"}, "refused.o column v", "before MySQL 5.6"},
 		{"no metadata", both, []string{"SET GLOBAL binlog_row_metadata = 'MINIMAL'", "CREATE TABLE n (id INT PRIMARY KEY)", "INSERT INTO n VALUES (1)"}, "refused.n", "binlog_row_metadata"},
 	} {
