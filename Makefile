@@ -60,6 +60,10 @@ verify-transactions: ## ordinary, XA and non-transactional work, savepoints and 
 verify-topology: ## failovers, switches, purges, cut networks under load on clusters of three servers; the log against the survivor's binlog; SEED=n DB=mariadb|mysql|both
 	@cd internal/integration && $(GO) build -buildvcs=false -o ../../bin/topology ./cmd/topology && exec ../../bin/topology
 
+.PHONY: verify-memory
+verify-memory: ## the relay's peak memory: a transaction of 5M rows, rows of 64 MiB, a compressed transaction of 1 GB; takes 20 GB of disk
+	cd internal/integration && $(GO) run ./cmd/memory
+
 .PHONY: verify-fence
 verify-fence: ## an old writer wakes up after the fence, 200 times, on the real broker: nothing of it may land
 	cd internal/integration && $(GO) test -count=1 -v -run 'TestFence$$' ./kafkalog

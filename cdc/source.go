@@ -44,7 +44,7 @@ type Source interface {
 type BoundedSource interface {
 	Source
 	// OpenBounded is Open with the relay's Config.MaxBytes, from which the stream takes its limits as far as its own configuration
-	// leaves them open: a slice should have a sixteenth at most, all that waits in memory a quarter.
+	// leaves them open: a slice should have a sixteenth at most, all that waits in memory an eighth.
 	OpenBounded(ctx context.Context, from Position, maxBytes int) (Stream, error)
 }
 

@@ -56,8 +56,8 @@ type Config struct {
 	MaxSliceBytes int
 	// SpillBytes bounds the memory of events that have to wait for what becomes of their transaction: XA transactions between PREPARE
 	// and COMMIT, transactions with savepoints, and MariaDB's (each until its end). What is more waits in files in SpillDir, and
-	// so does a compressed transaction of MySQL that is larger. Another event alone may exceed it. Default: a quarter of the relay's
-	// MaxBytes, 16 MiB.
+	// so does a compressed transaction of MySQL that is larger. Another event alone may exceed it. Default: an eighth of the relay's
+	// MaxBytes, 8 MiB.
 	SpillBytes int
 	// SpillDir is the directory of those files. They need as much space as the open XA transactions and the one that is being read
 	// have in the binlog; nobody else can read them, and they go when they are not needed any more, at the latest with the process
@@ -114,7 +114,7 @@ func (c Config) withDefaults() (Config, error) {
 		errs = append(errs, fmt.Errorf("MaxSliceBytes %d: want a positive number, or 0 for a sixteenth of the relay's MaxBytes", c.MaxSliceBytes))
 	}
 	if c.SpillBytes < 0 {
-		errs = append(errs, fmt.Errorf("SpillBytes %d: want a positive number, or 0 for a quarter of the relay's MaxBytes", c.SpillBytes))
+		errs = append(errs, fmt.Errorf("SpillBytes %d: want a positive number, or 0 for an eighth of the relay's MaxBytes", c.SpillBytes))
 	}
 	if c.SpillDir != "" {
 		if info, err := os.Stat(c.SpillDir); err != nil {

@@ -91,7 +91,7 @@ func (s *Source) Open(ctx context.Context, from cdc.Position) (cdc.Stream, error
 	return s.OpenBounded(ctx, from, defaultMaxBytes)
 }
 
-// OpenBounded is Open with the relay's bound of memory: slices take a sixteenth of maxBytes and what waits a quarter, where
+// OpenBounded is Open with the relay's bound of memory: slices take a sixteenth of maxBytes and what waits an eighth, where
 // MaxSliceBytes and SpillBytes do not say otherwise.
 func (s *Source) OpenBounded(ctx context.Context, from cdc.Position, maxBytes int) (cdc.Stream, error) {
 	if s.topology != nil {

@@ -146,7 +146,7 @@ func (s *Source) open(ctx context.Context, from cdc.Position, maxBytes int) (*st
 
 func (s *Source) begin(ctx context.Context, c *conn, from cdc.Position, maxBytes int) (*stream, error) {
 	maxSlice := cmp.Or(s.cfg.MaxSliceBytes, max(maxBytes/16, 1))
-	spilling := spill{dir: s.cfg.SpillDir, limit: cmp.Or(s.cfg.SpillBytes, max(maxBytes/4, 1))}
+	spilling := spill{dir: s.cfg.SpillDir, limit: cmp.Or(s.cfg.SpillBytes, max(maxBytes/8, 1))}
 	set, err := startSet(c.flavor, from)
 	if err != nil {
 		return nil, err

@@ -27,7 +27,8 @@ type Config struct {
 	// Compression of data records: "lz4" (the default), "zstd", "snappy", "gzip" or "none".
 	Compression string
 	// MaxMessageBytes is the largest record and batch, in bytes, written as max.message.bytes to new topics and demanded of
-	// existing ones. Default 32 MiB.
+	// existing ones. A larger record is an [*eventstore.RecordError]. The broker's socket.request.max.bytes (100 MiB, unless it is
+	// set) must be larger. An update's record has both images; binary values take four bytes for three. Default 32 MiB.
 	MaxMessageBytes int
 	// RetryTimeout is how long a writer repeats what got no answer until it gives up and reports an unknown outcome. Default 30 s.
 	RetryTimeout time.Duration

@@ -12,6 +12,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -65,23 +66,37 @@ type summary struct {
 
 func (s settings) run(ctx context.Context) error {
 	var peaks summary
+	logf := func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+	broker, err := s.broker(ctx, logf)
+	if err != nil {
+		return err
+	}
+	defer broker.Close()
 	for name := range strings.SplitSeq(s.databases, ",") {
 		kind, err := servers.ParseKind(name)
 		if err != nil {
 			return err
 		}
-		if err := s.measure(ctx, kind, &peaks); err != nil {
+		if err := s.measure(ctx, kind, broker, logf, &peaks); err != nil {
 			return fmt.Errorf("%s: %w", kind, err)
 		}
 	}
-	const mb = 1_000_000
-	fmt.Printf("peak %s rows %d MB of %d, %d MiB rows %d MB of %d, compressed %.2f GB %d MB of %d\n", count(s.rows), peaks.rows/mb, s.rowsMB,
+	text, err := s.judge(peaks)
+	fmt.Println(text)
+	return err
+}
+
+// judge sums a run up.
+func (s settings) judge(peaks summary) (text string, err error) {
+	text = fmt.Sprintf("peak %s rows %d MB of %d, %d MiB rows %d MB of %d, compressed %.2f GB %d MB of %d", count(s.rows), peaks.rows/mb, s.rowsMB,
 		s.rowMiB, peaks.updates/mb, s.updatesMB, float64(peaks.payloadBytes)/1e9, peaks.payload/mb, s.payloadMB)
 	if peaks.rows > uint64(s.rowsMB)*mb || peaks.updates > uint64(s.updatesMB)*mb || peaks.payload > uint64(s.payloadMB)*mb {
-		return fmt.Errorf("the relay took more memory than it may")
+		err = errors.New("a relay took more memory than it may")
 	}
-	return nil
+	return text, err
 }
+
+const mb = 1_000_000
 
 func count(n int) string {
 	if n >= 1_000_000 && n%1_000_000 == 0 {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/internal/integration/servers"
@@ -24,7 +23,7 @@ func (s settings) broker(ctx context.Context, logf func(string, ...any)) (*serve
 	}})
 }
 
-// database starts a server that lets a huge row pass.
+// startDatabase starts a server that lets a huge row pass.
 func startDatabase(ctx context.Context, kind servers.Kind, logf func(string, ...any)) (*servers.Server, error) {
 	args := []string{"--max-allowed-packet=1G", "--innodb-buffer-pool-size=512M"}
 	if kind == servers.MySQL {
@@ -36,13 +35,7 @@ func startDatabase(ctx context.Context, kind servers.Kind, logf func(string, ...
 }
 
 // measure runs every case on one database.
-func (s settings) measure(ctx context.Context, kind servers.Kind, peaks *summary) (err error) {
-	logf := func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
-	broker, err := s.broker(ctx, logf)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, broker.Close()) }()
+func (s settings) measure(ctx context.Context, kind servers.Kind, broker *servers.Server, logf func(string, ...any), peaks *summary) (err error) {
 	server, err := startDatabase(ctx, kind, logf)
 	if err != nil {
 		return err
@@ -147,7 +140,7 @@ func (m *measurement) compressed(ctx context.Context, peaks *summary) error {
 // relay runs a relay on what the database has done, checks the log, and keeps the highest peak.
 func (m *measurement) relay(ctx context.Context, name, table, column string, want content, highest *uint64) error {
 	m.cases++
-	m.job.Pipeline = fmt.Sprintf("memory-%d", m.cases)
+	m.job.Pipeline = fmt.Sprintf("memory-%s-%d", m.kind, m.cases)
 	m.job.CSN = eventstore.CSN(want.transactions)
 	took, err := m.job.spawn(ctx)
 	if err != nil {
@@ -157,7 +150,6 @@ func (m *measurement) relay(ctx context.Context, name, table, column string, wan
 	if err != nil {
 		return err
 	}
-	const mb = 1_000_000
 	fmt.Printf("  %-110s peak %4d MB resident, %4d MB Go heap, %5.1f s\n", name, took.Peak/mb, took.Heap/mb, took.Seconds)
 	if got.transactions = want.transactions; got != want {
 		return fmt.Errorf("the log differs from the server: got %+v, want %+v", got, want)
