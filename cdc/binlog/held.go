@@ -151,7 +151,7 @@ func (a *assembler) rollBack(e event) error {
 	}
 	a.buf.changes, a.buf.json = a.buf.changes[:0], keep(a.buf.json)
 	for i := range a.schema {
-		a.schema[i].Row = 0
+		a.schema[i].Row = uint64(i)
 	}
 	a.tx.rows, a.tx.undone = 0, true
 	return a.end(e)
