@@ -3,6 +3,7 @@ package transactions
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Report is what happened in a run, and what was found.
@@ -23,6 +24,8 @@ type Report struct {
 	Interrupted  int // transactions whose connection was lost
 	Forgotten    int // XA transactions that the server's binlog has as prepared, and the server lost in a restart
 	RelayRetries int
+
+	unknown []string // in what the last watermark says about prepared XA transactions
 }
 
 // Add adds up the figures of another run.
@@ -54,6 +57,9 @@ func (r *Report) problems(cfg *Config) error {
 	var problems []error
 	if !r.OK() {
 		problems = append(problems, fmt.Errorf("%s: the log is not what was committed: %s", cfg.Kind, &r.Verdict))
+	}
+	if len(r.unknown) > 0 {
+		problems = append(problems, fmt.Errorf("%s: the last watermark lists as prepared: %s", cfg.Kind, strings.Join(r.unknown, "; ")))
 	}
 	atLeast := func(what string, n, want int) {
 		if n < want {

@@ -69,19 +69,22 @@ func run() int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	total := &transactions.Report{}
+	total, judged := &transactions.Report{}, 0
 	for _, kind := range kinds {
 		cfg.Kind = kind
 		report, err := transactions.Run(ctx, cfg)
 		if report != nil {
 			fmt.Printf("%s: %s\n", kind, report)
 			total.Add(report)
+			judged++
 		}
 		if err != nil {
 			problems = append(problems, err)
 		}
 	}
-	fmt.Println(total)
+	if judged == len(kinds) {
+		fmt.Println(total)
+	}
 	if err := errors.Join(problems...); err != nil {
 		fmt.Fprintln(os.Stderr, "transactions:", err)
 		return 1
