@@ -208,7 +208,7 @@ func (a *assembler) complete(s xaStatement) error {
 	id := s.id.String()
 	held := a.prepared[id]
 	if held == nil && s.verb == "COMMIT" {
-		return a.fail(fmt.Errorf("XA COMMIT of %s, whose XA PREPARE stands before the beginning of the stream: its rows are not known. "+
+		return a.fail(fmt.Errorf("XA COMMIT of %s, whose XA PREPARE stands before the beginning of the stream, or which a server that crashed in between completes a second time: its rows are not known. "+
 			"Fix: begin at a position before the XA PREPARE, or with it among the position's Prepared", id))
 	}
 	a.tx.began = true
