@@ -36,7 +36,7 @@ func FuzzJSONDiffs(f *testing.F) {
 		var n int
 		var err error
 		doc := document{known: true, value: append([]byte{}, before...)}
-		bounded(t, 64<<10+400*uint64(len(before)+len(diffs)), func() { out, n, err = renderJSONDiffs(nil, src, doc) })
+		bounded(t, 1<<20+1000*uint64(len(before)+len(diffs)), func() { out, n, err = renderJSONDiffs(nil, src, doc) })
 		if err != nil {
 			return
 		}
@@ -136,7 +136,7 @@ func TestJSONDiffMemory(t *testing.T) {
 		want       error
 	}{
 		{"shared bytes", append([]byte{jsonSmallArray}, body...), deep, 20 * (len(body) + len(deep)), errJSON},
-		{"large document", large, few, 64 << 10, nil},
+		{"large document", large, few, 1 << 20, nil},
 	} {
 		src := append(binary.LittleEndian.AppendUint32(nil, uint32(len(tt.diffs))), tt.diffs...)
 		dst := make([]byte, 0, 3*len(tt.doc))
