@@ -71,7 +71,8 @@ type foldSource[D any] interface {
 // ids says which documents a row belongs to. apply is called for each document that the row belonged to before the change or belongs
 // to after it. old is the last row of that key that this projector has applied, new the row now. Where the row did not belong to the
 // document before (an insert, a move) old is nil; where it does not any more (a delete, a move) new is nil; never are both. Rows must not be
-// modified. Both functions must depend on nothing but their arguments.
+// modified. Both functions must depend on nothing but their arguments. Rows with one key, which a table under a key chosen for it may have, count
+// as one row that is changed.
 //
 // An error or panic of either halts the projector.
 func OnRow[T, D any](tableName string, ids func(row *T) []string, apply func(d *Doc[D], old, new *T) error) Source[D] {
