@@ -51,6 +51,13 @@ func (c Columns) Match(schema, table, column string) bool {
 	return (len(c.Include) == 0 || slices.ContainsFunc(c.Include, matches)) && !slices.ContainsFunc(c.Exclude, matches)
 }
 
+// Concern tells whether columns of the table are left out or masked, as far as the patterns tell without its columns.
+func (c Columns) Concern(schema, table string) bool {
+	matches := func(p string) bool { return pattern.ColumnOf(p, schema, table) }
+	return len(c.Include) > 0 || slices.ContainsFunc(c.Exclude, matches) ||
+		slices.ContainsFunc(c.Masks, func(m Mask) bool { return slices.ContainsFunc(m.patterns, matches) })
+}
+
 // Mask returns the column's mask, or nil when its values are shown.
 func (c Columns) Mask(schema, table, column string) *Mask {
 	for i := range c.Masks {

@@ -14,7 +14,8 @@ type SchemaChange struct {
 	ToSchema, ToTable string
 	// IfNotExists is set on a create that leaves a table of that name as it is.
 	IfNotExists bool
-	// Statement is the statement's text, bounded by the source, without passwords.
+	// Statement is the statement's text, bounded by the source, without passwords; empty where [Columns] leaves out or masks columns of one
+	// of its tables.
 	Statement string
 }
 

@@ -200,6 +200,11 @@ func (a *assembler) define(q queryEvent) error {
 	}
 	if changes = a.filter.Captured(changes); len(changes) > 0 {
 		text := published(q.text, q.mode)
+		if slices.ContainsFunc(changes, func(c cdc.SchemaChange) bool {
+			return a.choice.columns.Concern(c.Schema, c.Table) || c.ToTable != "" && a.choice.columns.Concern(c.ToSchema, c.ToTable)
+		}) {
+			text = "" // it may name what is excluded, and hold a default value of what is masked
+		}
 		for i := range changes {
 			changes[i].Statement = text
 		}

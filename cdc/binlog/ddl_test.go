@@ -163,3 +163,27 @@ func FuzzQuery(f *testing.F) {
 		}
 	})
 }
+
+// TestStatementOfMaskedTable: a statement's text is in no record when columns of its table are left out or masked.
+func TestStatementOfMaskedTable(t *testing.T) {
+	for _, tt := range []struct {
+		columns cdc.Columns
+		text    string
+		hidden  bool
+	}{
+		{cdc.Columns{}, "ALTER TABLE t ADD pin CHAR(4) DEFAULT '1234'", false},
+		{cdc.Columns{Exclude: []string{"s.t.pin"}}, "ALTER TABLE t ADD pin CHAR(4) DEFAULT '1234'", true},
+		{cdc.Columns{Exclude: []string{"s.u.pin"}}, "ALTER TABLE t ADD pin CHAR(4) DEFAULT '1234'", false},
+		{cdc.Columns{Exclude: []string{"s.u.pin"}}, "ALTER TABLE t ADD pin CHAR(4) DEFAULT '1234', RENAME u", true},
+		{cdc.Columns{Masks: []cdc.Mask{cdc.Redact(`"x"`, "*.t.pin")}}, "CREATE TABLE t (pin CHAR(4) DEFAULT '1234')", true},
+		{cdc.Columns{Include: []string{"s.t.id"}}, "CREATE TABLE t (pin CHAR(4) DEFAULT '1234')", true},
+	} {
+		a := &assembler{choice: choice{columns: tt.columns}}
+		if err := a.define(queryEvent{schema: "s", text: tt.text}); err != nil || len(a.schema) != 1 {
+			t.Fatalf("%s: %+v, %v", tt.text, a.schema, err)
+		}
+		if got := a.schema[0].Statement; (got == "") != tt.hidden {
+			t.Errorf("%s with %+v: the record has %q", tt.text, tt.columns.Exclude, got)
+		}
+	}
+}

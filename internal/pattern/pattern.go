@@ -44,6 +44,12 @@ func Column(pattern, schema, table, column string) bool {
 	return Table(t, schema, table) && match(strings.ToLower(c), strings.ToLower(column))
 }
 
+// ColumnOf tells whether a pattern of columns can match a column of the table.
+func ColumnOf(pattern, schema, table string) bool {
+	t, _ := cutColumn(pattern)
+	return Table(t, schema, table)
+}
+
 func cutColumn(pattern string) (table, column string) {
 	at := strings.LastIndexByte(pattern, '.')
 	if at < 0 {
