@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/millrace-go/millrace/cdc"
 	"github.com/millrace-go/millrace/eventstore"
@@ -78,6 +79,7 @@ func TestOperations(t *testing.T) {
 		}
 
 		// A server with another history.
+		r.catchUp = time.Second
 		foreign, err := r.newRelay("shop.*", []string{servers.Find(t, cfg.Kind).HostPort()})
 		must(err)
 		err = foreign.Run(ctx)

@@ -35,6 +35,7 @@ type rig struct {
 	pipeline string
 	log      *kafkalog.Log
 	relay    *cdc.Relay
+	catchUp  time.Duration
 
 	recorded supervise.Pulse // something happened to the relay
 	ended    chan error
@@ -48,7 +49,7 @@ type rig struct {
 }
 
 func newRig(ctx context.Context, cfg Config, nodes int) (r *rig, err error) {
-	r = &rig{Config: cfg, load: &load{seed: cfg.Seed, workers: 4, acked: map[string]bool{}}, gate: make(chan struct{}),
+	r = &rig{Config: cfg, catchUp: 10 * time.Second, load: &load{seed: cfg.Seed, workers: 4, acked: map[string]bool{}}, gate: make(chan struct{}),
 		pipeline: fmt.Sprintf("topology-%s-%d-%x", cfg.Kind, cfg.Seed, rand.Uint32())}
 	close(r.gate)
 	if r.cluster, err = startCluster(ctx, cfg.Kind, nodes, cfg.Logf); err != nil {
@@ -83,7 +84,7 @@ func (r *rig) newRelay(tables string, addrs []string) (*cdc.Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cdc.NewRelay(cdc.Config{Source: source, Log: r.log, FlushBytes: 32 << 10, CatchUp: 10 * time.Second, WatchPeriod: 2 * time.Second,
+	return cdc.NewRelay(cdc.Config{Source: source, Log: r.log, FlushBytes: 32 << 10, CatchUp: r.catchUp, WatchPeriod: 2 * time.Second,
 		Hooks: r.hooks()})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/millrace-go/millrace/cdc"
 )
@@ -270,6 +271,10 @@ func RunLoss(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
+	r.catchUp = 2 * time.Second // nothing will come
+	if err := r.use(schemaName+".*", r.nodes...); err != nil {
+		return err
+	}
 	r.start(ctx)
 	old, next := r.nodes[0], r.nodes[1]
 	lose := func() error {

@@ -47,14 +47,14 @@ func run(ctx context.Context) error {
 	}
 	sum := &topology.Result{}
 	for _, kind := range kinds {
-		cfg := topology.Config{Kind: kind, Seed: seed, Burst: 200, Broker: broker.HostPort(), Logf: logf}
+		cfg := topology.Config{Kind: kind, Seed: seed, Burst: 100, Broker: broker.HostPort(), Logf: logf}
 		result, err := topology.Run(ctx, cfg)
 		if err != nil {
 			return fmt.Errorf("%s, SEED=%d: %w", kind, seed, err)
 		}
 		logf("%s: %d changes, %d commits that clients saw: %v", kind, result.Changes, result.Marks, result)
 		sum.Add(result)
-		cfg.Burst = 50
+		cfg.Burst = 25
 		if err := topology.RunLoss(ctx, cfg); err != nil {
 			return fmt.Errorf("%s, commits that a failover loses: %w", kind, err)
 		}
