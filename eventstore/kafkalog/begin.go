@@ -89,6 +89,9 @@ func (l *Log) prepareTopics(ctx context.Context) error {
 	if err := l.checkTopics(ctx, topics); err != nil {
 		return err
 	}
+	if err := l.checkBrokers(ctx); err != nil {
+		return err
+	}
 	if _, ok := topics[name]; ok {
 		return nil
 	}

@@ -11,14 +11,14 @@ import (
 	"github.com/segmentio/kafka-go/protocol/describeconfigs"
 )
 
-// SettingsError lists every topic setting with which the log could lose or refuse records. Nothing was written.
+// SettingsError lists every setting of topics and brokers with which the log could lose or refuse records. Nothing was written.
 type SettingsError struct {
 	Deviations []Deviation
 }
 
-// Deviation is one setting of one topic that is not as the log needs it.
+// Deviation is one setting of one topic or broker that is not as the log needs it.
 type Deviation struct {
-	Topic   string // the Kafka topic
+	Topic   string // the Kafka topic, or "broker" and its id
 	Setting string
 	Has     string
 	Wants   string
@@ -27,7 +27,7 @@ type Deviation struct {
 
 func (e *SettingsError) Error() string {
 	var b strings.Builder
-	b.WriteString("topic settings:")
+	b.WriteString("kafka settings:")
 	for _, d := range e.Deviations {
 		fmt.Fprintf(&b, "\n  %s: %s is %s, want %s; mend it with: %s", d.Topic, d.Setting, d.Has, d.Wants, d.Fix)
 	}
