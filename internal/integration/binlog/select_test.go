@@ -132,3 +132,22 @@ func TestSelect(t *testing.T) {
 
 // quoteText is an SQL literal, also where backslashes are no escapes.
 func quoteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// BenchmarkSelect reads a table of 100,000 rows, as snapshots will.
+//
+//	go test -run '^$' -bench Select -benchtime 3x ./binlog
+func BenchmarkSelect(b *testing.B) {
+	for _, kind := range kinds {
+		b.Run(string(kind), func(b *testing.B) {
+			addr := benchServer(b, kind)
+			d := &database{DB: connect(b, addr.DSN("")), kind: kind, addr: addr, schema: "bench"}
+			benchBacklog(b, d, 100, 1000, false, false)
+			measure(b, 100_000, func() (rows int) {
+				if err := d.source(b).Select(b.Context(), "bench", "item", "", func(_, _ []byte) error { rows++; return nil }); err != nil {
+					b.Fatal(err)
+				}
+				return rows
+			})
+		})
+	}
+}

@@ -40,5 +40,6 @@
 //
 // A durable binlog (sync_binlog=1, innodb_flush_log_at_trx_commit=1) in row format with full images and metadata, GTIDs (MySQL:
 // gtid_mode=ON; MariaDB: gtid_strict_mode=1), an administrator root without a password from 127.0.0.1, and the ordinary user CDCUser
-// with exactly the rights in MySQLRights or MariaDBRights. Kafka makes no topic by itself. Elasticsearch has no security, MongoDB is the replica set rs0.
+// with exactly the rights in MySQLRights or MariaDBRights. With Options.EncryptBinlog the binlog files are encrypted, by MariaDB's file key
+// management plugin, whose Debian package is unpacked for it, or MySQL's keyring file component. Kafka makes no topic by itself. Elasticsearch has no security, MongoDB is the replica set rs0.
 package servers
