@@ -42,7 +42,7 @@ type SchemaChange struct {
 	IfNotExists bool
 	// Definition is set by SchemaDefine only.
 	Definition *TableDefinition
-	// Statement is the text of the statement, cut at 16 KiB, passwords in table options blotted out; empty for SchemaDefine, and where columns
+	// Statement is the text of the statement, cut at 16 KiB for all tables of it, passwords in table options blotted out; empty for SchemaDefine, and where columns
 	// of one of its tables are left out or masked.
 	Statement string
 	// GTID is the transaction's id in the source.

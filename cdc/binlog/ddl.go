@@ -199,7 +199,7 @@ func (a *assembler) define(q queryEvent) error {
 		a.tx.rows++
 	}
 	if changes = a.filter.Captured(changes); len(changes) > 0 {
-		text := published(q.text, q.mode)
+		text := published(q.text, q.mode, max(maxStatement/len(changes), minStatement))
 		if slices.ContainsFunc(changes, func(c cdc.SchemaChange) bool {
 			return a.choice.columns.Concern(c.Schema, c.Table) || c.ToTable != "" && a.choice.columns.Concern(c.ToSchema, c.ToTable)
 		}) {
@@ -235,12 +235,15 @@ func (c *conn) lowerNames(ctx context.Context) (bool, error) {
 	return mode == "1", err
 }
 
-// maxStatement bounds a statement's text in the log.
-const maxStatement = 16 << 10
+// maxStatement bounds a statement's text in the log, in bytes. All tables of a statement share it, down to minStatement for each.
+const (
+	maxStatement = 16 << 10
+	minStatement = 512
+)
 
 // published returns a statement's text as it may stand in the log: strings that hold passwords of table options (CONNECTION,
-// PASSWORD, a COMMENT with one) are blotted out, and a long text is cut.
-func published(text string, mode sqlMode) string {
+// PASSWORD, a COMMENT with one) are blotted out, and a text longer than limit bytes is cut.
+func published(text string, mode sqlMode, limit int) string {
 	w := newWords(text, mode)
 	var out strings.Builder
 	done, option := 0, ""
@@ -259,14 +262,14 @@ func published(text string, mode sqlMode) string {
 		if word.quote != 0 {
 			option = ""
 		}
-		if out.Len() > maxStatement {
+		if out.Len() > limit {
 			break
 		}
 	}
 	out.WriteString(text[done:])
 	text = strings.TrimSpace(out.String())
-	if len(text) <= maxStatement {
+	if len(text) <= limit {
 		return text
 	}
-	return strings.ToValidUTF8(text[:maxStatement], "") + "…"
+	return strings.ToValidUTF8(text[:limit], "") + "…"
 }

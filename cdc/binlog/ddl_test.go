@@ -129,7 +129,7 @@ func TestPublished(t *testing.T) {
 		{0, strings.Repeat("ü", maxStatement), strings.Repeat("ü", maxStatement/2) + "…"},
 		{0, "x" + strings.Repeat("ü", maxStatement), "x" + strings.Repeat("ü", maxStatement/2-1) + "…"},
 	} {
-		if got := published(tt.text, tt.mode); got != tt.want {
+		if got := published(tt.text, tt.mode, maxStatement); got != tt.want {
 			t.Errorf("%.80s: got %.80s, want %.80s", tt.text, got, tt.want)
 		}
 	}
@@ -148,7 +148,7 @@ func FuzzSchemaChanges(f *testing.F) {
 				t.Errorf("half a change: %+v", c)
 			}
 		}
-		if p := published(text, sqlMode(mode)); len(p) > maxStatement+len("…") || utf8.ValidString(text) && !utf8.ValidString(p) {
+		if p := published(text, sqlMode(mode), maxStatement); len(p) > maxStatement+len("…") || utf8.ValidString(text) && !utf8.ValidString(p) {
 			t.Errorf("published text has %d bytes, valid %v", len(p), utf8.ValidString(p))
 		}
 	})
@@ -185,5 +185,21 @@ func TestStatementOfMaskedTable(t *testing.T) {
 		if got := a.schema[0].Statement; (got == "") != tt.hidden {
 			t.Errorf("%s with %+v: the record has %q", tt.text, tt.columns.Exclude, got)
 		}
+	}
+}
+
+// TestManyTables: the records of one statement are bounded, however many tables it is about.
+func TestManyTables(t *testing.T) {
+	const tables = 5000
+	text := "DROP TABLE t0"
+	for i := 1; i < tables; i++ {
+		text += fmt.Sprintf(",`table_%d`", i)
+	}
+	a := &assembler{}
+	if err := a.define(queryEvent{schema: "s", text: text}); err != nil {
+		t.Fatal(err)
+	}
+	if len(a.schema) != tables || a.schema[tables-1].Row != tables-1 || len(a.schema[0].Statement) > minStatement+len("…") {
+		t.Errorf("%d changes, the last is row %d, texts of %d bytes", len(a.schema), a.schema[len(a.schema)-1].Row, len(a.schema[0].Statement))
 	}
 }
