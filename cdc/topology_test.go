@@ -21,7 +21,7 @@ type topology struct {
 	servers []cdc.Server
 }
 
-func (t *topology) Servers() []cdc.Server { return t.servers }
+func (top *topology) Servers() []cdc.Server { return top.servers }
 
 // node is a server that can be down, and counts how often it was asked and checked.
 type node struct {

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"net"
 	"sync"
 )
@@ -21,7 +22,7 @@ type Proxy struct {
 
 // NewProxy listens on a free port of 127.0.0.1 and forwards to target, host:port.
 func NewProxy(target string) (*Proxy, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +115,7 @@ func (p *Proxy) forward(client net.Conn) {
 		return
 	}
 	defer p.remove(client)
-	server, err := net.Dial("tcp", p.target)
+	server, err := new(net.Dialer).DialContext(context.Background(), "tcp", p.target)
 	if err != nil {
 		return
 	}
