@@ -99,10 +99,10 @@ func TestSelect(t *testing.T) {
 			{name, "WHERE `sp ace` = 'c'", func(c *binlog.Config) {
 				c.Columns = cdc.Columns{Exclude: []string{"*.*.at"}}
 				c.Keys = cdc.Keys{{Tables: "*.o*", Columns: []string{"*"}}}
-			}, []string{`{"i`+"`"+`\"d'\\":3,"sp ace":"c"} {"i`+"`"+`\"d'\\":3,"sp ace":"c"}`}},
+			}, []string{`{"i` + "`" + `\"d'\\":3,"sp ace":"c"} {"i` + "`" + `\"d'\\":3,"sp ace":"c"}`}},
 			{name, "LIMIT 1", func(c *binlog.Config) {
 				c.Columns = cdc.Columns{Include: []string{"*.*.i*", "*.*.sp*"}, Masks: []cdc.Mask{cdc.Redact("***", "*.*.sp*")}}
-			}, []string{`{"i`+"`"+`\"d'\\":1} {"i`+"`"+`\"d'\\":1,"sp ace":"***"}`}},
+			}, []string{`{"i` + "`" + `\"d'\\":1} {"i` + "`" + `\"d'\\":1,"sp ace":"***"}`}},
 		} {
 			var edits []func(*binlog.Config)
 			if edits = append(edits, reader); tt.edit != nil {

@@ -162,10 +162,7 @@ func (s *Server) encryptBinlog(ctx context.Context, in *installer) error {
 	if !ok {
 		return errors.New("this kind of server has none")
 	}
-	program, args, err := d.encrypt(ctx, in, s)
-	if program != "" {
-		s.prog.server = program
-	}
+	args, err := d.encrypt(ctx, in, s)
 	s.opts.Args = append(slices.Clone(s.opts.Args), args...)
 	return err
 }
