@@ -293,7 +293,7 @@ func (a *assembler) handle(e event) error {
 		if !a.tx.open {
 			return a.fail(fmt.Errorf("%s outside a transaction", e.name()))
 		}
-		err := error(nil)
+		var err error
 		if e.spilled != nil {
 			err = a.payload.openSpilled(e.spilled, a.format.checksum)
 		} else {

@@ -20,7 +20,6 @@ type spilledEvent struct {
 	have int
 	sum  uint32 // CRC-32 of all but the last four bytes
 	tail [checksumSize]byte
-	err  error // of the file
 }
 
 // newSpilledEvent begins with an event's header.

@@ -56,7 +56,7 @@ func (b *builder) sealHuge(dst []byte, codec compress.Codec, p producerID, seque
 // shrink compresses the parts, or returns nil when that is not worth it.
 func shrink(codec compress.Codec, parts [][]byte) (pieces, error) {
 	var out pieces
-	size, taken := 0, 0
+	taken := 0
 	w := codec.NewWriter(&out)
 	for _, part := range parts {
 		for len(part) > 0 {
@@ -65,7 +65,7 @@ func shrink(codec compress.Codec, parts [][]byte) (pieces, error) {
 				return nil, errors.Join(err, w.Close())
 			}
 			part, taken = part[n:], taken+n
-			if size = out.size(); size > taken-taken/8 {
+			if out.size() > taken-taken/8 {
 				return nil, w.Close()
 			}
 		}

@@ -205,7 +205,7 @@ func (r *run) settle(ctx context.Context) error {
 		}
 		if tries > 500 {
 			listed, err := prepared(ctx, w.conn)
-			return fmt.Errorf("XA transactions that no client can complete: %s; the server lists %v (%v)", r.branches, listed, err)
+			return errors.Join(fmt.Errorf("XA transactions that no client can complete: %s; the server lists %v", r.branches, listed), err)
 		}
 		if err := w.completeXA(ctx); err != nil {
 			return err

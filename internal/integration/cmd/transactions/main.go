@@ -58,7 +58,9 @@ func run() int {
 	default:
 		problems = append(problems, fmt.Errorf("DB=%s: want mysql, mariadb or both", db))
 	}
-	flag.Usage = func() { io.WriteString(os.Stderr, "transactions takes its settings from the environment:\n"+usages) }
+	flag.Usage = func() {
+		_, _ = io.WriteString(os.Stderr, "transactions takes its settings from the environment:\n"+usages)
+	}
 	flag.Parse()
 	if flag.NArg() > 0 {
 		problems = append(problems, fmt.Errorf("arguments %q: want none", flag.Args()))
