@@ -2,6 +2,7 @@ package binlog
 
 import (
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -10,18 +11,30 @@ type charset struct {
 	name string
 	// decode is nil for what is UTF-8 already. Its result is valid until the next call.
 	decode func([]byte) ([]byte, error)
+	// begin decodes as much of a text as makes textPiece bytes, and returns what is left of it. The result is valid until the next call.
+	begin func([]byte) (decoded, rest []byte, err error)
 }
+
+// textPiece is how much of a long text is decoded at once: it stands a second time in the JSON.
+const textPiece = 64 << 10
 
 // appendJSON appends text of this character set as a JSON string.
 func (s *charset) appendJSON(dst, text []byte) ([]byte, error) {
 	if s.decode == nil {
 		return appendJSONString(dst, text)
 	}
-	text, err := s.decode(text)
-	if err != nil {
-		return dst, err
+	dst = append(dst, '"')
+	for len(text) > 0 {
+		piece, rest, err := s.begin(text)
+		if err != nil {
+			return dst, err
+		}
+		if dst, err = appendEscaped(dst, piece); err != nil {
+			return dst, err
+		}
+		text = rest
 	}
-	return appendJSONString(dst, text)
+	return append(dst, '"'), nil
 }
 
 var utf8Charset = charset{name: "utf8mb4"}
@@ -74,18 +87,31 @@ func newCharset(name string) (*charset, error) {
 // none.
 func decoded(name string, next func(s []byte) (r rune, n int)) *charset {
 	var buf []byte
-	return &charset{name: name, decode: func(s []byte) ([]byte, error) {
+	begin := func(s []byte) ([]byte, []byte, error) {
 		buf = buf[:0]
-		for len(s) > 0 {
+		for len(s) > 0 && len(buf) < textPiece {
 			r, n := next(s)
 			if n == 0 {
-				return nil, fmt.Errorf("character set %s: %w", name, errNotUTF8)
+				return nil, nil, fmt.Errorf("character set %s: %w", name, errNotUTF8)
 			}
 			buf = appendRune(buf, r)
 			s = s[n:]
 		}
-		return buf, nil
-	}}
+		return buf, s, nil
+	}
+	whole := func(s []byte) ([]byte, error) {
+		text, rest, err := begin(s)
+		if len(rest) > 0 {
+			text = slices.Clone(text)
+		}
+		for len(rest) > 0 && err == nil {
+			var piece []byte
+			piece, rest, err = begin(rest)
+			text = append(text, piece...)
+		}
+		return text, err
+	}
+	return &charset{name: name, decode: whole, begin: begin}
 }
 
 // appendRune appends UTF-8, and half of a surrogate pair in the same manner, as the servers' own utf8 does.

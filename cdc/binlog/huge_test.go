@@ -160,3 +160,40 @@ func TestSpilledEvent(t *testing.T) {
 		t.Error("a directory that is not there is no error")
 	}
 }
+
+// TestLongTextInPieces: a text of another character set is the same whether it is decoded at once or in pieces, and takes no second
+// buffer of its size.
+func TestLongTextInPieces(t *testing.T) {
+	sets := newCharsets(map[uint64]string{8: "latin1", 54: "utf16"})
+	for collation, unit := range map[uint64]string{8: "tea \" \xe9\x80", 54: "\x00t\xd8\x3d\xde\x00\x20\xac\x00\"\xd8\x00"} {
+		c, err := sets.of(collation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := bytes.Repeat([]byte(unit), 5*textPiece/len(unit))
+		plain, err := c.decode(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := appendJSONString(nil, plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dst := make([]byte, 0, len(want))
+		bounded(t, 3*textPiece, func() {
+			if got, err := c.appendJSON(dst, text); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s: in pieces %d bytes, %v, want %d", c.name, len(got), err, len(want))
+			}
+		})
+		short, err := c.appendJSON(nil, []byte(unit))
+		if err != nil || !bytes.HasPrefix(want, short[:len(short)-1]) {
+			t.Errorf("%s: %s, %v", c.name, short, err)
+		}
+		if empty, err := c.appendJSON(nil, nil); err != nil || string(empty) != `""` {
+			t.Errorf("%s: %s, %v, want an empty text", c.name, empty, err)
+		}
+		if _, err := c.appendJSON(nil, append(bytes.Clone(text), 0)); c.name == "utf16" && !errors.Is(err, errNotUTF8) {
+			t.Errorf("half a character: %v", err)
+		}
+	}
+}
