@@ -170,7 +170,7 @@ func TestLongTextInPieces(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text := bytes.Repeat([]byte(unit), 5*textPiece/len(unit))
+		text := bytes.Repeat([]byte(unit), 64*textPiece/len(unit))
 		plain, err := c.decode(text)
 		if err != nil {
 			t.Fatal(err)
@@ -180,7 +180,7 @@ func TestLongTextInPieces(t *testing.T) {
 			t.Fatal(err)
 		}
 		dst := make([]byte, 0, len(want))
-		bounded(t, 3*textPiece, func() {
+		bounded(t, 16*textPiece, func() {
 			if got, err := c.appendJSON(dst, text); err != nil || !bytes.Equal(got, want) {
 				t.Errorf("%s: in pieces %d bytes, %v, want %d", c.name, len(got), err, len(want))
 			}
