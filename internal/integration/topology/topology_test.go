@@ -12,7 +12,7 @@ func onEach(t *testing.T, run func(t *testing.T, cfg Config)) {
 	for _, kind := range []servers.Kind{servers.MariaDB, servers.MySQL} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Attr("server", string(kind))
-			run(t, Config{Kind: kind, Seed: 1, Burst: 25, Broker: broker, Logf: t.Logf})
+			run(t, Config{Kind: kind, Seed: 1, Burst: 10, Broker: broker, Logf: t.Logf})
 		})
 	}
 }
