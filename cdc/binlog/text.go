@@ -134,7 +134,7 @@ func appendEscaped(dst, s []byte) ([]byte, error) {
 		case len(s) >= 3 && c == 0xed && s[1] >= 0xa0 && s[1] <= 0xbf && s[2]&0xc0 == 0x80:
 			// Half of a surrogate pair, which older servers accept as a character. JSON has a text for it, UTF-8 has not.
 			unit := uint16(c&0x0f)<<12 | uint16(s[1]&0x3f)<<6 | uint16(s[2]&0x3f)
-			dst = fmt.Appendf(dst, `\u%04x`, unit)
+			dst = append(dst, '\\', 'u', hexDigits[unit>>12], hexDigits[unit>>8&15], hexDigits[unit>>4&15], hexDigits[unit&15])
 			s = s[3:]
 		default:
 			return dst, errNotUTF8
@@ -146,9 +146,10 @@ func appendEscape(dst []byte, c byte) []byte {
 	if at := bytes.IndexByte([]byte("\b\f\n\r\t\"\\"), c); at >= 0 {
 		return append(dst, '\\', `bfnrt"\`[at])
 	}
-	const hex = "0123456789abcdef"
-	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }
+
+const hexDigits = "0123456789abcdef"
 
 // setLabels renders the labels of an ENUM or SET once.
 func (c *column) setLabels(m *columnMap, charsets *charsets) error {
