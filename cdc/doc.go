@@ -29,7 +29,7 @@
 // docs/decisions/0002-relay-protocol.md, step by step with the failure behind each; the code names the steps.
 //
 // Beside the rows it writes schema records: a table's definition before the first row that has it, and each schema change at its place
-// (docs/decisions/0007-schema-events.md).
+// (docs/decisions/0008-schema-events.md).
 //
 //	relay, err := cdc.NewRelay(cdc.Config{Source: source, Log: log})
 //	err = relay.Run(ctx) // blocks; cancel ctx to drain

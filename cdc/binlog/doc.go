@@ -8,7 +8,7 @@
 // Every transaction of the server behind a position, in commit order, with its GTID: also those without a row that passes the
 // filter, and schema changes. Rows are rendered as docs/types.md says, with the columns' names, types, character sets and
 // labels that the event itself carries (binlog_row_metadata = FULL): there is no history of schemas to lose. Of statements only the names of
-// tables are read: what they do to captured tables as a whole stands in [cdc.Slice].Schema (docs/decisions/0007-schema-events.md).
+// tables are read: what they do to captured tables as a whole stands in [cdc.Slice].Schema (docs/decisions/0008-schema-events.md).
 // Character sets are converted as the servers do it. Compressed transactions (MySQL), compressed events (MariaDB), encrypted files, which the server decrypts,
 // and tagged GTIDs are read; checksums are verified. Partial JSON updates (MySQL) are applied, so that an image has the whole document;
 // COMPRESSED columns (MariaDB) have the value that they would have without it.
