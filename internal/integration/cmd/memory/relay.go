@@ -79,7 +79,7 @@ func runRelay(ctx context.Context, description string) error {
 			complete = true
 			done()
 		}
-	}, Retrying: func(cdc.RetryInfo) { done() }}})
+	}}})
 	if err != nil {
 		return err
 	}
@@ -87,8 +87,14 @@ func runRelay(ctx context.Context, description string) error {
 	var watching sync.WaitGroup
 	watching.Go(func() { u.Heap = heapPeak(ctx) })
 	began := time.Now()
-	if err := relay.Run(ctx); err != nil {
-		return err
+	for tries := 0; ; tries++ { // a broker that has just been given gigabytes may not answer for a while
+		err := relay.Run(ctx)
+		if err == nil {
+			break
+		}
+		if tries == 5 || !errors.Is(err, eventstore.ErrUnavailable) && !errors.Is(err, cdc.ErrUnavailable) {
+			return err
+		}
 	}
 	u.Seconds = time.Since(began).Seconds()
 	done()
