@@ -103,7 +103,8 @@ func (k kafka) command(s *Server, _ bool) (*exec.Cmd, error) {
 		return nil, err
 	}
 	heap := cmp.Or(s.opts.Heap, "512m")
-	return exec.Command(s.prog.server, "-Xms256m", "-Xmx"+heap, "-XX:+UseG1GC", "-cp", k.jars(s), "kafka.Kafka", k.settings(s)), nil
+	// Each of the broker's network threads keeps the largest buffer it ever sent or read; with records of 100 MB they fill the memory for those.
+	return exec.Command(s.prog.server, "-Xms256m", "-Xmx"+heap, "-XX:+UseG1GC", "-Djdk.nio.maxCachedBufferSize=1048576", "-cp", k.jars(s), "kafka.Kafka", k.settings(s)), nil
 }
 
 func (kafka) setup(context.Context, *Server) error { return nil }
