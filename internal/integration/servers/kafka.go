@@ -103,8 +103,9 @@ func (k kafka) command(s *Server, _ bool) (*exec.Cmd, error) {
 		return nil, err
 	}
 	heap := cmp.Or(s.opts.Heap, "512m")
-	// Each of the broker's network threads keeps the largest buffer it ever sent or read; with records of 100 MB they fill the memory for those.
-	return exec.Command(s.prog.server, "-Xms256m", "-Xmx"+heap, "-XX:+UseG1GC", "-Djdk.nio.maxCachedBufferSize=1048576", "-cp", k.jars(s), "kafka.Kafka", k.settings(s)), nil
+	// Each of the broker's threads keeps the largest buffer it ever sent or read, outside the heap: records of 170 MB need more room there than
+	// the heap's size, which is the default.
+	return exec.Command(s.prog.server, "-Xms256m", "-Xmx"+heap, "-XX:+UseG1GC", "-XX:MaxDirectMemorySize=6g", "-cp", k.jars(s), "kafka.Kafka", k.settings(s)), nil
 }
 
 func (kafka) setup(context.Context, *Server) error { return nil }
