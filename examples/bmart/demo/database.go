@@ -6,14 +6,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net"
-	"os"
 	"os/exec"
 
 	"github.com/millrace-go/millrace/examples/bmart/schema"
 	"github.com/millrace-go/millrace/internal/integration/history"
 	"github.com/millrace-go/millrace/internal/integration/servers"
-	"github.com/millrace-go/millrace/internal/integration/supervise"
 )
 
 // database is the private database server.
@@ -111,54 +108,6 @@ func (d *database) compress(ctx context.Context) error {
 
 // history reads the whole binlog through the server's own program.
 func (d *database) history(ctx context.Context) ([]history.Transaction, error) {
-	first, err := d.firstBinlog(ctx)
-	if err != nil {
-		return nil, err
-	}
-	host, port, err := net.SplitHostPort(d.toolAddr)
-	if err != nil {
-		return nil, err
-	}
-	args := append(d.tool[1:], "--no-defaults", "--read-from-remote-server", "--host="+host, "--port="+port, "--user="+d.relay.User,
-		"-vv", "--base64-output=DECODE-ROWS", "--to-last-log", first)
-	cmd := exec.CommandContext(ctx, d.tool[0], args...)
-	cmd.Env = append(os.Environ(), "MYSQL_PWD="+d.relay.Password)
-	last := &supervise.LastLine{}
-	cmd.Stderr = last
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("read the binlog: %w", err)
-	}
-	transactions, err := history.ParseBinlog(stdout, d.flavor)
-	if err != nil {
-		_ = cmd.Process.Kill()
-	}
-	if waited := cmd.Wait(); err == nil && waited != nil {
-		err = fmt.Errorf("%w: %s", waited, last)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the binlog: %w", err)
-	}
-	return transactions, nil
-}
-
-func (d *database) firstBinlog(ctx context.Context) (string, error) {
-	rows, err := d.admin.QueryContext(ctx, "SHOW BINARY LOGS")
-	if err != nil {
-		return "", fmt.Errorf("list the binlogs: %w", err)
-	}
-	defer rows.Close()
-	columns, err := rows.Columns()
-	if err != nil || !rows.Next() {
-		return "", errors.Join(errors.New("list the binlogs: there is none"), err, rows.Err())
-	}
-	var first string
-	values := []any{&first}
-	for range columns[1:] {
-		values = append(values, new(sql.RawBytes))
-	}
-	return first, rows.Scan(values...)
+	tool := history.Tool{Command: d.tool, Addr: d.toolAddr, User: d.relay.User, Password: d.relay.Password, Flavor: d.flavor}
+	return tool.Read(ctx, d.admin)
 }

@@ -6,14 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
 	"sync"
 
 	"github.com/millrace-go/millrace/internal/integration/faults"
 	"github.com/millrace-go/millrace/internal/integration/history"
 	"github.com/millrace-go/millrace/internal/integration/servers"
-	"github.com/millrace-go/millrace/internal/integration/supervise"
 )
 
 // node is a server of a cluster. The relay reaches it through the proxy, replicas and clients directly.
@@ -175,71 +172,13 @@ func (c *cluster) promote(ctx context.Context, n *node, others ...*node) error {
 
 // transactions are those of the node's binlog, as its own tool prints them.
 func (c *cluster) transactions(ctx context.Context, n *node) ([]history.Transaction, error) {
-	logs, err := n.logs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	host, port, err := net.SplitHostPort(n.Address().HostPort())
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, n.BinlogTool(), "--no-defaults", "--read-from-remote-server", "--host="+host, "--port="+port,
-		"--user="+servers.CDCUser, "-vv", "--base64-output=DECODE-ROWS", "--to-last-log", logs[0])
-	cmd.Env = append(os.Environ(), "MYSQL_PWD="+servers.CDCPassword)
-	last := &supervise.LastLine{}
-	cmd.Stderr = last
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	transactions, err := history.ParseBinlog(out, string(c.kind))
-	if err != nil {
-		_ = cmd.Process.Kill()
-	}
-	if waited := cmd.Wait(); err == nil && waited != nil {
-		err = fmt.Errorf("%w: %s", waited, last)
-	}
-	return transactions, err
-}
-
-// logs lists the node's binlog files.
-func (n *node) logs(ctx context.Context) ([]string, error) {
-	rows, err := n.admin.QueryContext(ctx, "SHOW BINARY LOGS")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	columns, err := rows.Columns()
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for rows.Next() {
-		var name string
-		into := []any{&name}
-		for range columns[1:] {
-			into = append(into, new(sql.RawBytes))
-		}
-		if err := rows.Scan(into...); err != nil {
-			return nil, err
-		}
-		names = append(names, name)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("%s has no binlog files", n.name)
-	}
-	return names, nil
+	tool := history.Tool{Command: []string{n.BinlogTool()}, Addr: n.Address().HostPort(), User: servers.CDCUser, Password: servers.CDCPassword, Flavor: string(c.kind)}
+	return tool.Read(ctx, n.admin)
 }
 
 // purgeAll leaves only the newest binlog file. The server keeps a file until its storage engines have written a checkpoint.
 func (c *cluster) purgeAll(ctx context.Context, n *node) error {
-	logs, err := n.logs(ctx)
+	logs, err := history.Files(ctx, n.admin)
 	if err != nil {
 		return err
 	}
@@ -247,7 +186,7 @@ func (c *cluster) purgeAll(ctx context.Context, n *node) error {
 		if err := n.exec(ctx, "PURGE BINARY LOGS TO '"+last+"'"); err != nil {
 			return err
 		}
-		if logs, err = n.logs(ctx); err != nil {
+		if logs, err = history.Files(ctx, n.admin); err != nil {
 			return err
 		}
 	}

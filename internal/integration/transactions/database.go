@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 
@@ -261,35 +259,6 @@ func (d *database) strings(ctx context.Context, query string) ([]string, error) 
 
 // history reads the whole binlog through the server's own program.
 func (d *database) history(ctx context.Context) ([]history.Transaction, error) {
-	files, err := d.strings(ctx, "SHOW BINARY LOGS")
-	if err != nil || len(files) == 0 {
-		return nil, fmt.Errorf("list the binlogs: %w", err)
-	}
-	host, port, err := net.SplitHostPort(d.addr())
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, d.server.BinlogTool(), "--no-defaults", "--read-from-remote-server", "--host="+host, "--port="+port,
-		"--user="+servers.CDCUser, "-vv", "--base64-output=DECODE-ROWS", "--to-last-log", files[0])
-	cmd.Env = append(os.Environ(), "MYSQL_PWD="+servers.CDCPassword)
-	last := &supervise.LastLine{}
-	cmd.Stderr = last
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("read the binlog: %w", err)
-	}
-	transactions, err := history.ParseBinlog(stdout, string(d.kind))
-	if err != nil {
-		_ = cmd.Process.Kill()
-	}
-	if waited := cmd.Wait(); err == nil && waited != nil {
-		err = fmt.Errorf("%w: %s", waited, last)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the binlog: %w", err)
-	}
-	return transactions, nil
+	tool := history.Tool{Command: []string{d.server.BinlogTool()}, Addr: d.addr(), User: servers.CDCUser, Password: servers.CDCPassword, Flavor: string(d.kind)}
+	return tool.Read(ctx, d.pool)
 }

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/eventstore/kafkalog"
 	"github.com/millrace-go/millrace/internal/integration/servers"
+	"github.com/millrace-go/millrace/internal/integration/supervise"
 )
 
 // job is one step on one backlog.
@@ -55,23 +54,8 @@ func (j job) run(ctx context.Context) (result, error) {
 	}
 	r.CPU = time.Duration(use.Utime.Nano() + use.Stime.Nano()).Seconds()
 	var err error
-	r.Peak, err = peak()
+	r.Peak, err = supervise.PeakMemory()
 	return r, err
-}
-
-// peak reads the process's peak resident memory.
-func peak() (uint64, error) {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.SplitSeq(string(status), "\n") {
-		if text, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kb, err := strconv.ParseUint(strings.TrimSpace(strings.TrimSuffix(text, "kB")), 10, 64)
-			return kb << 10, err
-		}
-	}
-	return 0, fmt.Errorf("no VmHWM in /proc/self/status")
 }
 
 // decode reads the backlog with go-mysql as its documentation shows it.

@@ -9,8 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime/metrics"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/eventstore/kafkalog"
 	"github.com/millrace-go/millrace/internal/integration/servers"
+	"github.com/millrace-go/millrace/internal/integration/supervise"
 )
 
 // maxBytes is the relay's one bound of memory: its default.
@@ -102,7 +101,7 @@ func runRelay(ctx context.Context, description string) error {
 	if !complete {
 		return errors.New("the relay stopped before the last transaction was recorded")
 	}
-	if u.Peak, err = peak(); err != nil {
+	if u.Peak, err = supervise.PeakMemory(); err != nil {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(u)
@@ -122,19 +121,4 @@ func heapPeak(ctx context.Context) (highest uint64) {
 		case <-tick.C:
 		}
 	}
-}
-
-// peak reads the process's peak resident memory.
-func peak() (uint64, error) {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.SplitSeq(string(status), "\n") {
-		if text, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kb, err := strconv.ParseUint(strings.TrimSpace(strings.TrimSuffix(text, "kB")), 10, 64)
-			return kb << 10, err
-		}
-	}
-	return 0, errors.New("no VmHWM in /proc/self/status")
 }
