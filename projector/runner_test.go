@@ -94,6 +94,7 @@ func TestRetryForEver(t *testing.T) {
 			Hooks: projector.Hooks{OnRetry: func(i projector.RetryInfo) { retries = append(retries, i) }}})
 		r.commit(projectortest.Put("shop.orders", order{1, "ann", 1}))
 		r.waitFor(runner, "customers", 1)
+		r.waitIdle() // the waiter is told before the window's last write has ended
 		down.Store(true)
 		r.commit(projectortest.Put("shop.orders", order{2, "ann", 1}))
 		time.Sleep(time.Hour)
