@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/millrace-go/millrace/eventstore"
@@ -51,7 +52,8 @@ type BoundedSource interface {
 // Stream is one pass over a source's commits. It is not safe for concurrent use, but Close may be called at any time and makes
 // Next return.
 type Stream interface {
-	// Next blocks for the next slice. The slice and everything in it are valid until the next call.
+	// Next blocks for the next slice. The slice and everything in it are valid until the next call. After a call whose context ended the
+	// next one goes on, nothing is lost.
 	Next(ctx context.Context) (*Slice, error)
 	Close() error
 }
@@ -65,7 +67,7 @@ type Releaser interface {
 // Slice is a run of the changes of one transaction. First and Last are both set on a transaction that is one slice. Slices of
 // two transactions never mix.
 type Slice struct {
-	// ID is the transaction's id in the source's notation: its GTID.
+	// ID is the transaction's id in the source's notation: its GTID. That of a chunk begins with [ChunkPrefix] and is never used again.
 	ID          string
 	First, Last bool
 	// Changes are the rows that passed the filter, in the transaction's order. May be empty.
@@ -82,16 +84,25 @@ type Slice struct {
 	Prepared *eventstore.Prepare
 	// Completed is set on the last slice of an XA COMMIT or XA ROLLBACK: the XID of what it ends.
 	Completed string
+	// Snapshot, set on a last slice, is how far snapshots are behind it: it becomes [eventstore.Position].Snapshot. Nil: no change.
+	Snapshot *string
 }
+
+// ChunkPrefix begins the id of a chunk, which is a transaction in the log but none of the source: no executed set has it.
+const ChunkPrefix = "snapshot/"
+
+// IsChunk tells whether the slice is of a chunk: rows that a snapshot has read.
+func (s *Slice) IsChunk() bool { return strings.HasPrefix(s.ID, ChunkPrefix) }
 
 // Op is what happened to a row, as one letter of the wire format.
 type Op byte
 
-// The operations. Read (a snapshot's row) comes with snapshots; tables that are emptied are a [SchemaChange].
+// The operations. Tables that are emptied are a [SchemaChange].
 const (
 	Create Op = 'c'
 	Update Op = 'u'
 	Delete Op = 'd'
+	Read   Op = 'r' // the row as a snapshot has read it: After has the image
 )
 
 // Change is one changed row. Its images are JSON objects as docs/types.md says.

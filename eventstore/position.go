@@ -20,6 +20,8 @@ type Position struct {
 	// Prepared are the XA transactions that were prepared there, and neither committed nor rolled back. GTIDs has their prepares, but
 	// their rows come with the commit: a stream that begins here needs the events of the prepares again. Must not be modified.
 	Prepared []Prepare `json:"prepared,omitempty"`
+	// Snapshot is how far the tables are in the log that the stream does not have from their beginning, in the relay's own notation.
+	Snapshot string `json:"snapshot,omitempty"`
 }
 
 // Prepare is an XA transaction between its XA PREPARE and its XA COMMIT or XA ROLLBACK.
@@ -34,7 +36,7 @@ type Prepare struct {
 
 // IsZero tells whether p is before everything.
 func (p Position) IsZero() bool {
-	return p.Flavor == "" && p.GTIDs == "" && p.Server == "" && p.File == "" && p.Offset == 0 && len(p.Prepared) == 0
+	return p.Flavor == "" && p.GTIDs == "" && p.Server == "" && p.File == "" && p.Offset == 0 && len(p.Prepared) == 0 && p.Snapshot == ""
 }
 
 // Covers tells whether the transactions named by gtids (one GTID or a set, in the notation of p's flavor) are all part of p.

@@ -1,0 +1,106 @@
+package cdc
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"strings"
+)
+
+var (
+	// ErrChunkStale says that a chunk came to nothing because its table changed its definition meanwhile: it is read again.
+	ErrChunkStale = errors.New("the table changed while a chunk of it was read")
+
+	// ErrNoTable says that a table to be read does not exist (any more).
+	ErrNoTable = errors.New("no such table")
+)
+
+// SnapshotSource is a [Source] whose tables can be read beside its stream: rows that the binlog no longer has come into the log as chunks,
+// without a lock and without a pause of the stream.
+//
+// A chunk is read in a view of its own, between two places of the stream, and becomes part of the stream at a third, which is not before
+// the second. What the stream changes between the first and the third is left out of it, since the stream tells it better. See
+// docs/decisions/0010-snapshots.md.
+type SnapshotSource interface {
+	Source
+	// Tables returns the captured tables that exist now, sorted by schema and name (bytes), each once.
+	Tables(ctx context.Context) ([]TableSize, error)
+	// OpenChunks opens a connection that reads chunks.
+	OpenChunks(ctx context.Context) (ChunkReader, error)
+}
+
+// TableSize names a table, with the server's estimate of its rows.
+type TableSize struct {
+	Schema, Name string
+	Rows         uint64
+}
+
+// String returns schema.name.
+func (t TableSize) String() string { return t.Schema + "." + t.Name }
+
+// ChunkReader reads chunks over one connection. It is not safe for concurrent use, but Close may be called at any time and makes the
+// others return. After an error that wraps [ErrUnavailable] it is useless.
+type ChunkReader interface {
+	// Split divides a table into at most n ranges, of about as many rows each as far as the server's statistics tell.
+	Split(ctx context.Context, schema, table string, n int) ([]ChunkRange, error)
+	// Read reads a chunk. Errors besides those that may pass: [ErrChunkStale], [ErrNoTable], [*DecodeError].
+	Read(ctx context.Context, req ChunkRequest) (*Chunk, error)
+	Close() error
+}
+
+// ChunkRange is a part of a table in the order of its primary key: the rows behind After, up to and with Until. The bounds are in the
+// reader's own notation, and compare as the columns' collations do; an empty one is no bound.
+type ChunkRange struct {
+	After string `json:"after,omitempty"`
+	Until string `json:"until,omitempty"`
+}
+
+// ChunkRequest says what to read.
+type ChunkRequest struct {
+	Schema, Table string
+	Range         ChunkRange
+	// Where is a condition in SQL on the rows to read; empty for all.
+	Where string
+	// MaxRows and MaxBytes (of keys and images) bound the chunk; one row it may always have.
+	MaxRows, MaxBytes int
+	// Delivered is what the stream has delivered. The chunk must show all of it: a transaction can be delivered before it is visible, so
+	// the reader waits.
+	Delivered Position
+}
+
+// Chunk is what was read of a table in one view of it.
+type Chunk struct {
+	Table *Table
+	// Rows are the rows, each with Op [Read], Key and After. They belong to the chunk.
+	Rows []Change
+	// Rest is what of the range was not read, and Done is set when there is none.
+	Rest ChunkRange
+	Done bool
+	// High is a place of the binlog that has all that the view showed: it may be further on.
+	High Place
+	// Low, where it is set, is a place that the view is claimed to cover, at or behind Delivered. The claim holds if a transaction ends
+	// there; else the chunk may show less than Delivered, and is worth nothing.
+	Low *Place
+	// Unseen are the XIDs of transactions that may not have been visible although the stream had their XA COMMIT.
+	Unseen []string
+}
+
+// Place is a place in a server's binlog.
+type Place struct {
+	Server string
+	File   string
+	Offset uint64
+}
+
+// Compare orders two places of one server: -1, 0 or 1. The numbers at the end of the files' names count, of whatever length.
+func (p Place) Compare(q Place) int {
+	return cmp.Or(cmp.Compare(len(p.File), len(q.File)), strings.Compare(p.File, q.File), cmp.Compare(p.Offset, q.Offset))
+}
+
+// MarkedStream is a [Stream] that can say where it is between two transactions.
+type MarkedStream interface {
+	Stream
+	// Marks makes Next return marks, too, from now on or not any more: slices of which only Server, File and Offset are set, when the
+	// stream has passed what is not a transaction (the end of a file, a heartbeat). Not to be called during Next.
+	Marks(on bool)
+}
