@@ -77,23 +77,23 @@ type Chunk struct {
 	Rest ChunkRange
 	Done bool
 	// High is a place of the binlog that has all that the view showed: it may be further on.
-	High Place
+	High Coordinates
 	// Low, where it is set, is a place that the view is claimed to cover, at or behind Delivered. The claim holds if a transaction ends
 	// there; else the chunk may show less than Delivered, and is worth nothing.
-	Low *Place
+	Low *Coordinates
 	// Unseen are the XIDs of transactions that may not have been visible although the stream had their XA COMMIT.
 	Unseen []string
 }
 
-// Place is a place in a server's binlog.
-type Place struct {
+// Coordinates are a place in a server's binlog.
+type Coordinates struct {
 	Server string
 	File   string
 	Offset uint64
 }
 
-// Compare orders two places of one server: -1, 0 or 1. The numbers at the end of the files' names count, of whatever length.
-func (p Place) Compare(q Place) int {
+// Compare orders two places in the binlog of one server: -1, 0 or 1. The numbers at the end of the files' names count, of whatever length.
+func (p Coordinates) Compare(q Coordinates) int {
 	return cmp.Or(cmp.Compare(len(p.File), len(q.File)), strings.Compare(p.File, q.File), cmp.Compare(p.Offset, q.Offset))
 }
 
