@@ -29,6 +29,10 @@ type Record struct {
 	Before, After map[string]Value
 	// Columns are the names in the images, in their order there.
 	Columns []string
+	// Statement is the op of a record of the schema topic, which [MergeLog] hands out, too: "define", "rename", …; then To is the new name of
+	// a renamed table.
+	Statement string
+	To        string
 }
 
 // At says where the record stands, for messages.
@@ -44,7 +48,7 @@ func ReadLog(ctx context.Context, broker, pipeline string) ([]Record, error) {
 		return nil, fmt.Errorf("read log: %w", err)
 	}
 	defer client.Close()
-	left, err := ends(ctx, client, pipeline)
+	left, err := ends(ctx, client, pipeline, false)
 	if err != nil {
 		return nil, fmt.Errorf("read log: %w", err)
 	}
@@ -86,8 +90,8 @@ type partition struct {
 	number int32
 }
 
-// ends returns the ends of all partitions of the pipeline's row topics that are not empty.
-func ends(ctx context.Context, client *kgo.Client, pipeline string) (map[partition]int64, error) {
+// ends returns the ends of all partitions of the pipeline's row topics that are not empty; with schema those of the schema topic, too.
+func ends(ctx context.Context, client *kgo.Client, pipeline string, schema bool) (map[partition]int64, error) {
 	metadata, err := kmsg.NewPtrMetadataRequest().RequestWith(ctx, client)
 	if err != nil {
 		return nil, err
@@ -95,7 +99,7 @@ func ends(ctx context.Context, client *kgo.Client, pipeline string) (map[partiti
 	ask := kmsg.NewPtrListOffsetsRequest()
 	ask.ReplicaID = -1
 	for _, t := range metadata.Topics {
-		if t.Topic == nil || !strings.HasPrefix(*t.Topic, pipeline+".") || *t.Topic == pipeline+".watermark" || *t.Topic == pipeline+".schema" {
+		if t.Topic == nil || !strings.HasPrefix(*t.Topic, pipeline+".") || *t.Topic == pipeline+".watermark" || *t.Topic == pipeline+".schema" && !schema {
 			continue
 		}
 		topic := kmsg.NewListOffsetsRequestTopic()
@@ -157,11 +161,10 @@ func parseRecord(r *kgo.Record) (Record, error) {
 	if seen != 2 {
 		return out, errors.New("want the headers csn and index, once each")
 	}
-	var key map[string]any
-	if err := decode(r.Key, &key); err != nil {
+	var err error
+	if out.Key, _, err = object(r.Key); err != nil {
 		return out, fmt.Errorf("key: %w", err)
 	}
-	out.Key = texts(key)
 	if out.Tombstone {
 		return out, nil
 	}
@@ -177,15 +180,12 @@ func parseRecord(r *kgo.Record) (Record, error) {
 		json json.RawMessage
 		into *map[string]Value
 	}{{e.Before, &out.Before}, {e.After, &out.After}} {
-		var object map[string]any
-		if err := decode(image.json, &object); err != nil {
+		row, columns, err := object(image.json)
+		if err != nil {
 			return out, fmt.Errorf("image: %w", err)
 		}
-		if *image.into = texts(object); object != nil {
-			var err error
-			if out.Columns, err = names(image.json); err != nil {
-				return out, fmt.Errorf("image: %w", err)
-			}
+		if *image.into = row; row != nil {
+			out.Columns = columns
 		}
 	}
 	return out, nil

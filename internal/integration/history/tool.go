@@ -92,3 +92,17 @@ func Files(ctx context.Context, admin *sql.DB) ([]string, error) {
 	}
 	return files, nil
 }
+
+// Purge leaves only the newest binlog file. The server keeps a file until its storage engines have written a checkpoint.
+func Purge(ctx context.Context, admin *sql.DB) error {
+	files, err := Files(ctx, admin)
+	for err == nil && len(files) > 1 {
+		if _, err = admin.ExecContext(ctx, "PURGE BINARY LOGS TO '"+files[len(files)-1]+"'"); err == nil {
+			files, err = Files(ctx, admin)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("purge the binlog: %w", err)
+	}
+	return nil
+}

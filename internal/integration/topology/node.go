@@ -175,20 +175,3 @@ func (c *cluster) transactions(ctx context.Context, n *node) ([]history.Transact
 	tool := history.Tool{Command: []string{n.BinlogTool()}, Addr: n.Address().HostPort(), User: servers.CDCUser, Password: servers.CDCPassword, Flavor: string(c.kind)}
 	return tool.Read(ctx, n.admin)
 }
-
-// purgeAll leaves only the newest binlog file. The server keeps a file until its storage engines have written a checkpoint.
-func (c *cluster) purgeAll(ctx context.Context, n *node) error {
-	logs, err := history.Files(ctx, n.admin)
-	if err != nil {
-		return err
-	}
-	for last := logs[len(logs)-1]; logs[0] != last; {
-		if err := n.exec(ctx, "PURGE BINARY LOGS TO '"+last+"'"); err != nil {
-			return err
-		}
-		if logs, err = history.Files(ctx, n.admin); err != nil {
-			return err
-		}
-	}
-	return nil
-}

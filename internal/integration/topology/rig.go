@@ -5,13 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-go/millrace/cdc"
 	"github.com/millrace-go/millrace/cdc/binlog"
@@ -233,26 +228,7 @@ func (r *rig) compare(ctx context.Context) (*Result, error) {
 func (r *rig) close() error {
 	var err error
 	if r.log != nil {
-		err = errors.Join(r.log.Close(), r.deleteTopics())
+		err = errors.Join(r.log.Close(), history.DeleteLog(r.Broker, r.pipeline))
 	}
 	return errors.Join(err, r.cluster.close())
-}
-
-// deleteTopics leaves the shared broker as it was.
-func (r *rig) deleteTopics() error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(r.Broker))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	admin := kadm.NewClient(client)
-	topics, err := admin.ListTopics(ctx)
-	if err != nil {
-		return err
-	}
-	names := slices.DeleteFunc(topics.Names(), func(name string) bool { return !strings.HasPrefix(name, r.pipeline+".") })
-	_, err = admin.DeleteTopics(ctx, names...)
-	return err
 }

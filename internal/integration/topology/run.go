@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace-go/millrace/cdc"
+	"github.com/millrace-go/millrace/internal/integration/history"
 )
 
 // step is one thing that happens to the cluster.
@@ -174,7 +175,7 @@ func purge(ctx context.Context, r *rig) error {
 	if err := purged.exec(ctx, "FLUSH BINARY LOGS"); err != nil {
 		return err
 	}
-	if err := r.purgeAll(ctx, purged); err != nil {
+	if err := history.Purge(ctx, purged.admin); err != nil {
 		return err
 	}
 	kept.proxy.Refuse(false)

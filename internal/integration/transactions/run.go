@@ -6,13 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/eventstore/kafkalog"
@@ -63,7 +59,7 @@ func Run(ctx context.Context, cfg Config) (report *Report, err error) {
 		return nil, err
 	}
 	r.broker = kafka.HostPort()
-	defer func() { err = errors.Join(err, r.deleteTopics(context.WithoutCancel(ctx))) }()
+	defer func() { err = errors.Join(err, history.DeleteLog(r.broker, r.pipeline)) }()
 	if r.db, err = startDatabase(ctx, cfg.Kind, r.say); err != nil {
 		return nil, err
 	}
@@ -315,33 +311,4 @@ func (r *run) judge(ctx context.Context) (*Report, error) {
 		r.say("%s", example)
 	}
 	return report, nil
-}
-
-// deleteTopics removes what the relay has written.
-func (r *run) deleteTopics(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	client, err := kgo.NewClient(kgo.SeedBrokers(r.broker))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	admin := kadm.NewClient(client)
-	topics, err := admin.ListTopics(ctx)
-	if err != nil {
-		return fmt.Errorf("delete topics: %w", err)
-	}
-	var names []string
-	for _, name := range topics.Names() {
-		if strings.HasPrefix(name, r.pipeline+".") {
-			names = append(names, name)
-		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	if _, err := admin.DeleteTopics(ctx, names...); err != nil {
-		return fmt.Errorf("delete topics: %w", err)
-	}
-	return nil
 }
