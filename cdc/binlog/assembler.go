@@ -56,6 +56,8 @@ type assembler struct {
 	// handed is how many changes of buf the last slice had.
 	handed int
 	slice  cdc.Slice
+	// marks: slices are wanted that say where the stream is; marked: one is due.
+	marks, marked bool
 }
 
 // mapping is a table id's meaning in a statement.
@@ -94,6 +96,7 @@ func (a *assembler) push(raw []byte) error {
 			return a.fail(err)
 		}
 		a.format = f
+		a.marked = a.marks
 		return a.beginFile()
 	}
 	checksum := a.format.checksum
@@ -104,12 +107,25 @@ func (a *assembler) push(raw []byte) error {
 	if err != nil {
 		return a.fail(err)
 	}
-	if e.kind == replication.HEARTBEAT_LOG_EVENT_V2 {
+	switch e.kind {
+	case replication.HEARTBEAT_EVENT:
+		a.oldHeartbeat(e)
+		return nil
+	case replication.HEARTBEAT_LOG_EVENT_V2:
 		a.heartbeat(e)
 		return nil
 	}
 	a.advance(e)
-	return a.handle(e)
+	err = a.handle(e)
+	a.marked = a.marks && !a.tx.open
+	return err
+}
+
+// mark returns a slice that says where the stream is, between two transactions.
+func (a *assembler) mark() *cdc.Slice {
+	a.marked = false
+	a.slice = cdc.Slice{Server: a.server, File: a.file, Offset: a.offset}
+	return &a.slice
 }
 
 // pushSpilled is push for an event in a file. It takes the file over.
@@ -144,6 +160,9 @@ func (a *assembler) advance(e event) {
 // pull returns the next slice, or nil when it needs another event. The slice is valid until the next call.
 func (a *assembler) pull() (*cdc.Slice, error) {
 	a.letGo()
+	if a.marked && a.file != "" {
+		return a.mark(), nil
+	}
 	for {
 		if full := a.full(); full > 0 && !a.holdBack() {
 			return a.emit(full), nil
@@ -317,7 +336,7 @@ func (a *assembler) handle(e event) error {
 	case replication.INCIDENT_EVENT:
 		return a.fail(errors.New("the server reports an incident: changes are missing in its binlog from here on. Fix: find the reason in " +
 			"the server's error log, and start from a later position with what is missing made good"))
-	case replication.HEARTBEAT_EVENT, replication.IGNORABLE_EVENT, replication.ROWS_QUERY_EVENT,
+	case replication.IGNORABLE_EVENT, replication.ROWS_QUERY_EVENT,
 		replication.PREVIOUS_GTIDS_EVENT, replication.STOP_EVENT, replication.TRANSACTION_CONTEXT_EVENT, replication.VIEW_CHANGE_EVENT,
 		replication.MARIADB_ANNOTATE_ROWS_EVENT, replication.MARIADB_BINLOG_CHECKPOINT_EVENT, replication.MARIADB_GTID_LIST_EVENT,
 		replication.MARIADB_START_ENCRYPTION_EVENT,

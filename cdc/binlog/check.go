@@ -133,6 +133,7 @@ func (k *checker) settings() {
 			"variable", "binlog_row_image", "value", have, "want", "FULL")
 	}
 	k.want("gtid_strict_mode", "ON", k.set("gtid_strict_mode", "ON")+"; without it sequence numbers may go back, and a position means nothing")
+	k.want("binlog_optimize_thread_scheduling", "ON", fixScheduling)
 	k.want("mysql56_temporal_format", "ON", k.set("mysql56_temporal_format", "ON"))
 	if k.variables["gtid_slave_pos"] != "" && k.variables["log_slave_updates"] == "OFF" {
 		k.problem("start the server with log_slave_updates (needs a restart)", "log_slave_updates is OFF on a replica: what it replicates is not in its binlog")

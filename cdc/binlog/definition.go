@@ -14,8 +14,24 @@ import (
 
 // definition is a table as information_schema has it now.
 type definition struct {
-	columns []columnDefinition
-	key     []int // as in tableMap
+	schema, name string
+	columns      []columnDefinition
+	key          []int   // as in tableMap
+	unique       []index // the primary key first, then other unique indexes by name
+}
+
+// index is one that tells rows apart.
+type index struct {
+	name  string
+	parts []indexPart
+	// whole says that its columns are never null, and in it as they are.
+	whole bool
+}
+
+type indexPart struct {
+	column     int
+	descending bool
+	prefix     int // characters, or bytes of what is no text; 0: all of the value
 }
 
 // columnDefinition is a column of it.
@@ -39,13 +55,12 @@ func (c *conn) definition(ctx context.Context, schema, name string) (*definition
 	if err != nil {
 		return nil, err
 	}
-	refused := func(err error) error {
-		return fmt.Errorf("select at %s: %w", c.cfg.Addr, &cdc.DecodeError{Table: schema + "." + name, Err: err})
-	}
+	d := &definition{schema: schema, name: name}
+	refused := func(err error) error { return c.refused(d, err) }
 	switch kind := table["kind"]; kind {
 	case "BASE TABLE":
 	case "":
-		return nil, refused(errors.New("there is no such table, or the account may not read it. Fix: GRANT SELECT on it"))
+		return nil, refused(fmt.Errorf("%w, or the account may not read it. Fix: GRANT SELECT on it", cdc.ErrNoTable))
 	case "SYSTEM VERSIONED":
 		return nil, refused(errVersioned)
 	default:
@@ -57,24 +72,35 @@ func (c *conn) definition(ctx context.Context, schema, name string) (*definition
 	if err != nil {
 		return nil, err
 	}
-	d := &definition{}
 	for _, row := range rows {
 		d.columns = append(d.columns, columnDefinition{name: row["name"], dataType: strings.ToLower(row["type"]), fullType: row["full"],
 			octets: small(row["octets"]), number: small(row["number"]), scale: small(row["scale"]), fraction: small(row["fraction"])})
 	}
-	rows, err = c.rows(ctx, "SELECT COLUMN_NAME AS name FROM information_schema.STATISTICS WHERE "+of+" AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX")
+	rows, err = c.rows(ctx, "SELECT INDEX_NAME AS name, COLUMN_NAME AS part, SUB_PART AS prefix, NULLABLE AS nullable, COLLATION AS direction FROM "+
+		"information_schema.STATISTICS WHERE "+of+" AND NON_UNIQUE = 0 ORDER BY INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX")
 	if err != nil {
 		return nil, err
 	}
 	for _, row := range rows {
-		i := slices.IndexFunc(d.columns, func(col columnDefinition) bool { return col.name == row["name"] })
-		if i < 0 {
+		if n := len(d.unique); n == 0 || d.unique[n-1].name != row["name"] {
+			d.unique = append(d.unique, index{name: row["name"], whole: true})
+		}
+		i := slices.IndexFunc(d.columns, func(col columnDefinition) bool { return col.name == row["part"] })
+		if i < 0 && row["part"] != "" { // MySQL's indexes on an expression have none
 			return nil, refused(errResultChanged)
 		}
-		d.key = append(d.key, i)
+		x := &d.unique[len(d.unique)-1]
+		prefix, _ := strconv.Atoi(row["prefix"])
+		x.whole = x.whole && i >= 0 && prefix == 0 && row["nullable"] != "YES"
+		x.parts = append(x.parts, indexPart{column: i, descending: row["direction"] == "D", prefix: prefix})
+		if x.name == primaryKey {
+			d.key = append(d.key, i)
+		}
 	}
 	return d, nil
 }
+
+const primaryKey = "PRIMARY"
 
 // literal writes a string for a session whose sql_mode is empty.
 func literal(s string) string {

@@ -18,23 +18,32 @@ import (
 const (
 	codeTooManyConnections = 1040
 	codeAccessDenied       = 1045
+	codeNoSchema           = 1049
 	codeShutdown           = 1053
+	codeUnknownColumn      = 1054
 	codeForcingClose       = 1080
+	codeNoTable            = 1146
 	codeNetReadError       = 1158
 	codeNetReadInterrupted = 1159
 	codeNetWriteError      = 1160
 	codeNetWriteInterrupt  = 1161
+	codeLockWait           = 1205
+	codeDeadlock           = 1213
 	codeSpecificAccess     = 1227
 	codeUserLimit          = 1226
 	codeTooManyUserConns   = 1203
 	codeFatalReading       = 1236
 	codeInterrupted        = 1317
+	codeTableChanged       = 1412
 	codePurgedGTIDs        = 1789
 	codeKilled             = 1927 // MariaDB
+	codeStatementTime      = 1969 // MariaDB
+	codeExecutionTime      = 3024
 	codeOffline            = 3032
 	codeSecureTransport    = 3159
 	codeNotAvailable       = 3168
 	codeSessionKilled      = 3169
+	codeIdle               = 4031
 )
 
 // transient tells whether another try may succeed without anybody doing something.
@@ -42,7 +51,8 @@ func transient(err error) bool {
 	if e, ok := errors.AsType[*mysql.MyError](err); ok {
 		switch e.Code {
 		case codeTooManyConnections, codeShutdown, codeForcingClose, codeNetReadError, codeNetReadInterrupted, codeNetWriteError,
-			codeNetWriteInterrupt, codeUserLimit, codeTooManyUserConns, codeInterrupted, codeKilled, codeOffline, codeNotAvailable, codeSessionKilled:
+			codeNetWriteInterrupt, codeUserLimit, codeTooManyUserConns, codeInterrupted, codeKilled, codeOffline, codeNotAvailable, codeSessionKilled,
+			codeLockWait, codeDeadlock, codeStatementTime, codeExecutionTime, codeIdle:
 			return true
 		}
 		return false

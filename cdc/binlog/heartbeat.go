@@ -38,4 +38,14 @@ func (a *assembler) heartbeat(e event) {
 	if !c.bad && file == a.file && offset > a.offset && !a.tx.open {
 		a.offset = offset
 	}
+	a.marked = a.marks && !a.tx.open
+}
+
+// oldHeartbeat reads where a MariaDB server, or an old MySQL one, stands in its binlog: it has the low half of the end, and the file.
+func (a *assembler) oldHeartbeat(e event) {
+	if a.tx.open || e.end == 0 || string(e.body) != a.file {
+		return
+	}
+	a.advance(e)
+	a.marked = a.marks
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
-	"github.com/millrace-go/millrace/cdc"
 )
 
 // selectTimeout bounds how long the server may think before it sends the first row, and between rows.
@@ -35,7 +34,11 @@ func (s *Source) Select(ctx context.Context, schema, table, rest string, row fun
 	if err != nil {
 		return err
 	}
-	sel, err := c.newSelection(ctx, schema, table, newCharsets(names))
+	defined, err := c.definition(ctx, schema, table)
+	if err != nil {
+		return err
+	}
+	sel, err := c.newSelection(ctx, defined, newCharsets(names), nil)
 	if err != nil {
 		return err
 	}
@@ -81,6 +84,7 @@ func (c *conn) prepareSelect(ctx context.Context) error {
 type selection struct {
 	table     *table
 	columns   []selectedColumn // by place in the table
+	also      int              // further columns of the result
 	statement string           // SELECT … FROM …
 }
 
@@ -104,31 +108,24 @@ func fieldTypeOf(f *mysql.Field) fieldType {
 	return fieldType{f.Type, f.Charset, f.Flag & flags, f.Decimal}
 }
 
-// newSelection prepares to read a table. The session must have been through prepareSelect.
-func (c *conn) newSelection(ctx context.Context, schema, name string, charsets *charsets) (*selection, error) {
-	defined, err := c.definition(ctx, schema, name)
-	if err != nil {
-		return nil, err
-	}
-	refused := func(err error) error {
-		e := &cdc.DecodeError{Table: schema + "." + name, Err: err}
-		if of, ok := errors.AsType[*columnError](err); ok {
-			e.Column, e.Err = of.column, of.err
-		}
-		return fmt.Errorf("select at %s: %w", c.cfg.Addr, e)
-	}
+// newSelection prepares to read a table. also are expressions that a result has behind the columns. The session must have been through
+// prepareSelect.
+func (c *conn) newSelection(ctx context.Context, defined *definition, charsets *charsets, also []string) (*selection, error) {
+	schema, name := defined.schema, defined.name
 	choice := c.cfg.choice()
-	list := make([]string, len(defined.columns))
+	list := make([]string, len(defined.columns), len(defined.columns)+len(also))
+	var err error
 	for i := range defined.columns {
 		if !choice.columns.Match(schema, name, defined.columns[i].name) {
 			defined.columns[i].excluded, list[i] = true, "NULL" // its values stay where they are
 			continue
 		}
 		if list[i], err = defined.columns[i].expression(); err != nil {
-			return nil, refused(&columnError{defined.columns[i].name, err})
+			return nil, c.refused(defined, &columnError{defined.columns[i].name, err})
 		}
 	}
-	s := &selection{columns: make([]selectedColumn, len(list))}
+	s := &selection{columns: make([]selectedColumn, len(list)), also: len(also)}
+	list = append(list, also...)
 	s.statement = fmt.Sprintf("SELECT %s FROM %s.%s", strings.Join(list, ", "), quote(schema), quote(name))
 	result, err := c.query(ctx, s.statement+" LIMIT 0")
 	if err != nil {
@@ -137,13 +134,13 @@ func (c *conn) newSelection(ctx context.Context, schema, name string, charsets *
 	if len(result.Fields) != len(list) {
 		return nil, fmt.Errorf("select from %s.%s at %s: %d columns, want %d", schema, name, c.cfg.Addr, len(result.Fields), len(list))
 	}
-	m := &tableMap{schema: schema, name: name, named: true, key: defined.key, columns: make([]columnMap, len(list))}
-	for i, f := range result.Fields {
+	m := &tableMap{schema: schema, name: name, named: true, key: defined.key, columns: make([]columnMap, len(s.columns))}
+	for i, f := range result.Fields[:len(s.columns)] {
 		m.columns[i] = defined.columns[i].columnMap(f)
 		s.columns[i].field = fieldTypeOf(f)
 	}
 	if s.table, err = newTable(m, charsets, choice); err != nil {
-		return nil, refused(err)
+		return nil, c.refused(defined, err)
 	}
 	for i := range s.columns {
 		col := &s.columns[i]
@@ -151,7 +148,7 @@ func (c *conn) newSelection(ctx context.Context, schema, name string, charsets *
 			continue
 		}
 		if err := col.setRender(&m.columns[i], &defined.columns[i], charsets); err != nil {
-			return nil, refused(&columnError{col.column.name, err})
+			return nil, c.refused(defined, &columnError{col.column.name, err})
 		}
 	}
 	return s, nil
@@ -163,6 +160,7 @@ type result struct {
 	sel     *selection
 	packet  bytes.Buffer
 	key     []span
+	also    []byte      // of the row at hand, what the selection has behind the columns; in packet
 	stop    func() bool // ends the watch over the context
 	ctx     context.Context
 	timeout time.Duration // the connection's own
@@ -206,7 +204,7 @@ func (r *result) begin(rest string) error {
 		return err
 	}
 	c := cursor{rest: r.packet.Bytes()}
-	if n := c.lenenc(); c.bad || len(c.rest) > 0 || n != uint64(len(r.sel.columns)) {
+	if n := c.lenenc(); c.bad || len(c.rest) > 0 || n != uint64(len(r.sel.columns)+r.sel.also) {
 		return errResultChanged
 	}
 	for i := range r.sel.columns {
@@ -221,8 +219,10 @@ func (r *result) begin(rest string) error {
 			return &columnError{r.sel.columns[i].column.name, errResultChanged}
 		}
 	}
-	if err := r.read(); err != nil {
-		return err
+	for range r.sel.also + 1 {
+		if err := r.read(); err != nil {
+			return err
+		}
 	}
 	if !isEOF(r.packet.Bytes()) {
 		return errShortRow
@@ -260,7 +260,7 @@ func (r *result) next(buf *buffer) (key, image span, err error) {
 	if isEOF(r.packet.Bytes()) {
 		return key, image, io.EOF
 	}
-	if image, err = r.sel.image(buf, r.packet.Bytes(), &r.key); err != nil {
+	if image, r.also, err = r.sel.image(buf, r.packet.Bytes(), &r.key); err != nil {
 		return key, image, r.failed(err)
 	}
 	return buf.appendKey(r.sel.table, r.key), image, nil
@@ -270,8 +270,8 @@ var errShortRow = errors.New("the server's answer is not a row of this table: co
 
 const nullValue = 0xfb
 
-// image renders one row as the stream renders an image of it, and notes where the key's values are.
-func (s *selection) image(buf *buffer, packet []byte, key *[]span) (span, error) {
+// image renders one row as the stream renders an image of it, and notes where the key's values are. also is what the packet has behind it.
+func (s *selection) image(buf *buffer, packet []byte, key *[]span) (image span, also []byte, err error) {
 	if n := len(s.table.key); cap(*key) < n {
 		*key = make([]span, n)
 	} else {
@@ -294,11 +294,10 @@ func (s *selection) image(buf *buffer, packet []byte, key *[]span) (span, error)
 		} else {
 			value := src.text()
 			if src.bad {
-				return span{}, errShortRow
+				return span{}, nil, errShortRow
 			}
-			var err error
 			if dst, err = sel.render(c, dst, value); err != nil {
-				return span{}, &columnError{c.name, err}
+				return span{}, nil, &columnError{c.name, err}
 			}
 			if c.mask != nil {
 				dst = c.mask.Replace(dst, from)
@@ -308,9 +307,9 @@ func (s *selection) image(buf *buffer, packet []byte, key *[]span) (span, error)
 			(*key)[c.key] = span{from, len(dst)}
 		}
 	}
-	if len(src.rest) > 0 {
-		return span{}, errShortRow
+	if s.also == 0 && len(src.rest) > 0 {
+		return span{}, nil, errShortRow
 	}
 	buf.json = append(dst, '}')
-	return span{start, len(buf.json)}, nil
+	return span{start, len(buf.json)}, src.rest, nil
 }

@@ -106,7 +106,7 @@ func FuzzSelectRow(f *testing.F) {
 	f.Fuzz(func(t *testing.T, packet []byte) {
 		var buf buffer
 		var key []span
-		image, err := s.image(&buf, packet, &key)
+		image, _, err := s.image(&buf, packet, &key)
 		if err != nil {
 			return
 		}
@@ -125,7 +125,7 @@ func TestSelectRowShort(t *testing.T) {
 	s := &selection{table: &table{}, columns: []selectedColumn{*selected(t, "int", 0, 63)}}
 	s.columns[0].column.prefix = []byte(`{"v":`)
 	for _, packet := range []string{"", "\x02", "\x021", "\x0112", "\xfe\xff\xff\xff\xff\xff\xff\xff\xff1"} {
-		if _, err := s.image(&buffer{}, []byte(packet), new([]span)); !errors.Is(err, errShortRow) {
+		if _, _, err := s.image(&buffer{}, []byte(packet), new([]span)); !errors.Is(err, errShortRow) {
 			t.Errorf("%q: got %v, want errShortRow", packet, err)
 		}
 	}
@@ -148,7 +148,7 @@ func BenchmarkSelectRow(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		buf.json = buf.json[:0]
-		if _, err := s.image(&buf, packet, &key); err != nil {
+		if _, _, err := s.image(&buf, packet, &key); err != nil {
 			b.Fatal(err)
 		}
 	}

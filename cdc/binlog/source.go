@@ -49,6 +49,11 @@ func (s *Source) ConfigID() string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
+// Filter returns what chooses the tables.
+func (s *Source) Filter() cdc.Filter {
+	return cdc.Filter{Include: slices.Clone(s.cfg.Filter.Include), Exclude: slices.Clone(s.cfg.Filter.Exclude)}
+}
+
 // serverID is the id of a new stream.
 func (s *Source) serverID() uint32 {
 	if s.cfg.ServerID != 0 {

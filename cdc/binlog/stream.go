@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace-go/millrace/cdc"
@@ -25,6 +26,20 @@ type stream struct {
 	decoding sync.Mutex // held by Next, and for good by Close
 	close    sync.Once
 	done     sync.WaitGroup
+	marks    atomic.Bool // heartbeats are wanted, too
+}
+
+var _ cdc.MarkedStream = (*stream)(nil)
+
+// Marks implements [cdc.MarkedStream].
+func (s *stream) Marks(on bool) {
+	if !s.decoding.TryLock() { // closed
+		return
+	}
+	defer s.decoding.Unlock()
+	if s.marks.Swap(on) != on {
+		s.asm.marks, s.asm.marked = on, on && !s.asm.tx.open
+	}
 }
 
 // read is the goroutine: from the socket into the inbox until the connection fails or is closed. first is the event that was read
@@ -41,7 +56,7 @@ func (s *stream) read(buf *eventBuffer) {
 			if !s.inbox.put(buf.give(), true) {
 				return
 			}
-		} else if raw := buf.raw(); !isHeartbeat(raw) && !s.inbox.put(raw, false) {
+		} else if raw := buf.raw(); (!isHeartbeat(raw) || s.marks.Load()) && !s.inbox.put(raw, false) {
 			return
 		}
 		if err := s.conn.readEvent(buf); err != nil {

@@ -1,0 +1,5 @@
+//go:build millrace_nolow
+
+package binlog
+
+const marksLow = false

@@ -1,0 +1,5 @@
+//go:build millrace_nowait
+
+package binlog
+
+const waits = false
