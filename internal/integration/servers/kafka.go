@@ -22,8 +22,8 @@ const (
 	kafkaCluster = "bWlsbHJhY2UtdGVzdHMtMQ"
 )
 
-// kafka is one Kafka process, broker and controller together, from its Maven artifacts.
-type kafka struct{}
+// kafka is one Kafka process, broker and controller together, from its Maven artifacts. node is nil for one that is alone.
+type kafka struct{ node *clusterNode }
 
 func (kafka) install(ctx context.Context, in *installer) (programs, error) {
 	dir, err := in.once(ctx, "kafka-"+kafkaVersion, func(dir string) error {
@@ -49,6 +49,12 @@ func (k kafka) settings(s *Server) string { return filepath.Join(s.dir, "server.
 func (k kafka) jars(s *Server) string { return filepath.Join(s.prog.home, "lib", "*") }
 
 func (k kafka) format(ctx context.Context, s *Server) error {
+	if k.node != nil {
+		if err := k.node.write(k.settings(s), s); err != nil {
+			return err
+		}
+		return run(ctx, s.data(), s.prog.server, k.formatArgs(s)...)
+	}
 	controller := s.port + 1
 	if !portFree(controller) {
 		var err error
@@ -63,8 +69,12 @@ func (k kafka) format(ctx context.Context, s *Server) error {
 	if err := k.write(s); err != nil {
 		return err
 	}
-	return run(ctx, s.data(), s.prog.server, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", k.jars(s), "kafka.tools.StorageTool", "format", "--standalone",
-		"-t", kafkaCluster, "-c", k.settings(s))
+	return run(ctx, s.data(), s.prog.server, append(k.formatArgs(s), "--standalone")...)
+}
+
+func (k kafka) formatArgs(s *Server) []string {
+	return []string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", k.jars(s), "kafka.tools.StorageTool", "format",
+		"-t", kafkaCluster, "-c", k.settings(s)}
 }
 
 // write makes the settings file.
@@ -99,6 +109,11 @@ func (k kafka) write(s *Server) error {
 }
 
 func (k kafka) command(s *Server, _ bool) (*exec.Cmd, error) {
+	if k.node != nil {
+		heap := cmp.Or(s.opts.Heap, "256m")
+		return exec.Command(s.prog.server, "-Xms96m", "-Xmx"+heap, "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=512m", "-cp", k.jars(s), "kafka.Kafka", k.settings(s)),
+			k.node.write(k.settings(s), s)
+	}
 	if err := k.write(s); err != nil {
 		return nil, err
 	}

@@ -91,6 +91,11 @@ func start(ctx context.Context, kind Kind, opts Options, spawned func(process) e
 	if err != nil {
 		return nil, err
 	}
+	return startDriver(ctx, kind, d, opts, spawned)
+}
+
+// startDriver is start with a driver that is not the kind's own.
+func startDriver(ctx context.Context, kind Kind, d driver, opts Options, spawned func(process) error) (*Server, error) {
 	if opts.Logf == nil {
 		opts.Logf = func(string, ...any) {}
 	}
