@@ -101,7 +101,7 @@ func (s *supervisor) compare(ctx context.Context) error {
 		return err
 	}
 	s.say("binlog: %d transactions", len(binlog))
-	records, err := history.ReadLog(ctx, s.brokers[0], pipeline)
+	records, err := history.ReadLog(ctx, s.brokers, pipeline)
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,11 @@
 package faults
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"sync"
+	"time"
 )
 
 // Proxy forwards TCP connections to a server, and spoils them on demand. It is safe for concurrent use.
@@ -11,11 +13,15 @@ type Proxy struct {
 	listener net.Listener
 	target   string
 	work     sync.WaitGroup
+	ended    chan struct{} // closed by Close
 
 	mu      sync.Mutex
 	open    map[net.Conn]bool
 	refuse  bool
 	limit   int64
+	latency time.Duration
+	rate    int
+	mute    bool
 	flowing chan struct{} // closed while data flow
 	closed  bool
 }
@@ -26,7 +32,7 @@ func NewProxy(target string) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{listener: l, target: target, open: map[net.Conn]bool{}, flowing: make(chan struct{})}
+	p := &Proxy{listener: l, target: target, ended: make(chan struct{}), open: map[net.Conn]bool{}, flowing: make(chan struct{})}
 	close(p.flowing)
 	p.work.Go(p.accept)
 	return p, nil
@@ -35,10 +41,11 @@ func NewProxy(target string) (*Proxy, error) {
 // Addr is where to connect, host:port.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Cut closes all connections. New ones are forwarded.
+// Cut closes all connections, and ends a Mute. New ones are forwarded.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.mute = false
 	for c := range p.open {
 		c.Close()
 	}
@@ -58,6 +65,28 @@ func (p *Proxy) Limit(bytes int64) {
 	p.limit = bytes
 }
 
+// Latency delays what passes from now on, in both directions; 0 ends it. Nothing overtakes.
+func (p *Proxy) Latency(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.latency = d
+}
+
+// Bandwidth lets so many bytes a second through each connection and direction; 0 lifts it.
+func (p *Proxy) Bandwidth(bytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rate = bytes
+}
+
+// Mute lets the server hear everything, and drops what it answers, until Cut: what was asked is done, and nobody is told. Connections that are made
+// after the Cut are forwarded.
+func (p *Proxy) Mute() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mute = true
+}
+
 // Freeze lets nothing through any more, in no direction, and closes nothing: connections are half open, as behind a firewall that has
 // forgotten them.
 func (p *Proxy) Freeze() {
@@ -68,6 +97,20 @@ func (p *Proxy) Freeze() {
 		p.flowing = make(chan struct{})
 	default:
 	}
+}
+
+// Heal ends everything but a Limit: what the connections hold is delivered.
+func (p *Proxy) Heal() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refuse, p.latency, p.rate = false, 0, 0
+	if p.mute { // a reply is missing in the middle of the stream
+		p.mute = false
+		for c := range p.open {
+			c.Close()
+		}
+	}
+	p.thaw()
 }
 
 // Thaw ends a Freeze.
@@ -88,6 +131,9 @@ func (p *Proxy) thaw() {
 // Close ends everything and waits for it.
 func (p *Proxy) Close() error {
 	p.mu.Lock()
+	if !p.closed {
+		close(p.ended)
+	}
 	p.closed = true
 	for c := range p.open {
 		c.Close()
@@ -130,34 +176,105 @@ func (p *Proxy) forward(client net.Conn) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		p.copy(server, client, 0)
+		p.copy(server, client, 0, false)
 	}()
-	p.copy(client, server, limit)
+	p.copy(client, server, limit, true)
 	<-done
 }
 
+// piece is something on its way.
+type piece struct {
+	data []byte
+	due  time.Time
+}
+
+// onTheWay is how many pieces a connection may hold in each direction.
+const onTheWay = 64
+
 // copy forwards until one side ends or limit bytes have passed, and ends both.
-func (p *Proxy) copy(to, from net.Conn, limit int64) {
+func (p *Proxy) copy(to, from net.Conn, limit int64, replies bool) {
 	defer to.Close()
 	defer from.Close()
+	pieces, written := make(chan piece, onTheWay), make(chan struct{})
+	go func() {
+		defer close(written)
+		defer to.Close()
+		p.deliver(to, pieces, replies)
+		from.Close()
+		for range pieces { // the reader may wait for room
+		}
+	}()
+	p.collect(from, pieces, limit)
+	close(pieces)
+	<-written
+}
+
+// collect reads until the connection ends or limit bytes have come.
+func (p *Proxy) collect(from net.Conn, pieces chan<- piece, limit int64) {
 	buf := make([]byte, 32<<10)
 	for passed := int64(0); ; {
 		n, err := from.Read(buf)
-		p.mu.Lock()
-		flowing := p.flowing
-		p.mu.Unlock()
-		<-flowing
 		if passed += int64(n); limit > 0 && passed > limit {
 			n, err = n-int(passed-limit), net.ErrClosed
 		}
 		if n > 0 {
-			if _, failed := to.Write(buf[:n]); failed != nil {
-				return
-			}
+			p.mu.Lock()
+			due := time.Now().Add(p.latency)
+			p.mu.Unlock()
+			pieces <- piece{bytes.Clone(buf[:n]), due}
 		}
 		if err != nil {
 			return
 		}
+	}
+}
+
+// deliver writes each piece when its time has come.
+func (p *Proxy) deliver(to net.Conn, pieces <-chan piece, replies bool) {
+	for next := range pieces {
+		p.mu.Lock()
+		rate := p.rate
+		p.mu.Unlock()
+		due := next.due
+		if rate > 0 {
+			due = latest(due, time.Now().Add(time.Duration(len(next.data))*time.Second/time.Duration(rate)))
+		}
+		if !p.until(due) {
+			return
+		}
+		p.mu.Lock()
+		flowing, mute := p.flowing, p.mute && replies
+		p.mu.Unlock()
+		<-flowing
+		if mute {
+			continue
+		}
+		if _, err := to.Write(next.data); err != nil {
+			return
+		}
+	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// until waits; false when the proxy was closed first.
+func (p *Proxy) until(due time.Time) bool {
+	left := time.Until(due)
+	if left <= 0 {
+		return true
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-p.ended:
+		return false
 	}
 }
 

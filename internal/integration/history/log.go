@@ -42,15 +42,36 @@ func (r *Record) At() string {
 
 // ReadLog reads every row topic of a pipeline from its first record to its end, each partition in its order. It expects that nothing is
 // written meanwhile.
-func ReadLog(ctx context.Context, broker, pipeline string) ([]Record, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.KeepControlRecords())
+func ReadLog(ctx context.Context, brokers []string, pipeline string) ([]Record, error) {
+	var records []Record
+	err := readTopics(ctx, brokers, dataOf(pipeline, false), func(r *kgo.Record) error {
+		record, err := parseRecord(r)
+		records = append(records, record)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read log: %w", err)
 	}
-	defer client.Close()
-	left, err := ends(ctx, client, pipeline, false)
+	return records, nil
+}
+
+// dataOf tells the row topics of a pipeline from others; with schema also the schema topic.
+func dataOf(pipeline string, schema bool) func(topic string) bool {
+	return func(topic string) bool {
+		return strings.HasPrefix(topic, pipeline+".") && topic != pipeline+".watermark" && (schema || topic != pipeline+".schema")
+	}
+}
+
+// readTopics hands out every record of some topics, each partition in its order, without those of the fences.
+func readTopics(ctx context.Context, brokers []string, want func(topic string) bool, each func(*kgo.Record) error) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.KeepControlRecords())
 	if err != nil {
-		return nil, fmt.Errorf("read log: %w", err)
+		return err
+	}
+	defer client.Close()
+	left, err := ends(ctx, client, want)
+	if err != nil {
+		return err
 	}
 	assign := map[string]map[int32]kgo.Offset{}
 	for p := range left {
@@ -60,29 +81,26 @@ func ReadLog(ctx context.Context, broker, pipeline string) ([]Record, error) {
 		assign[p.topic][p.number] = kgo.NewOffset().At(0)
 	}
 	client.AddConsumePartitions(assign)
-	var records []Record
 	for len(left) > 0 {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
-			return nil, fmt.Errorf("read log: %w", err)
+			return err
 		}
 		for it := fetches.RecordIter(); !it.Done(); {
 			r := it.Next()
 			p := partition{r.Topic, r.Partition}
 			end, open := left[p]
 			if open && !r.Attrs.IsControl() {
-				record, err := parseRecord(r)
-				if err != nil {
-					return nil, fmt.Errorf("read log: %s/%d offset %d: %w", r.Topic, r.Partition, r.Offset, err)
+				if err := each(r); err != nil {
+					return fmt.Errorf("%s/%d offset %d: %w", r.Topic, r.Partition, r.Offset, err)
 				}
-				records = append(records, record)
 			}
 			if r.Offset+1 >= end {
 				delete(left, p)
 			}
 		}
 	}
-	return records, nil
+	return nil
 }
 
 type partition struct {
@@ -90,8 +108,8 @@ type partition struct {
 	number int32
 }
 
-// ends returns the ends of all partitions of the pipeline's row topics that are not empty; with schema those of the schema topic, too.
-func ends(ctx context.Context, client *kgo.Client, pipeline string, schema bool) (map[partition]int64, error) {
+// ends returns the ends of all partitions that are not empty of the topics that are wanted.
+func ends(ctx context.Context, client *kgo.Client, want func(topic string) bool) (map[partition]int64, error) {
 	metadata, err := kmsg.NewPtrMetadataRequest().RequestWith(ctx, client)
 	if err != nil {
 		return nil, err
@@ -99,7 +117,7 @@ func ends(ctx context.Context, client *kgo.Client, pipeline string, schema bool)
 	ask := kmsg.NewPtrListOffsetsRequest()
 	ask.ReplicaID = -1
 	for _, t := range metadata.Topics {
-		if t.Topic == nil || !strings.HasPrefix(*t.Topic, pipeline+".") || *t.Topic == pipeline+".watermark" || *t.Topic == pipeline+".schema" && !schema {
+		if t.Topic == nil || !want(*t.Topic) {
 			continue
 		}
 		topic := kmsg.NewListOffsetsRequestTopic()
@@ -112,7 +130,7 @@ func ends(ctx context.Context, client *kgo.Client, pipeline string, schema bool)
 		ask.Topics = append(ask.Topics, topic)
 	}
 	if len(ask.Topics) == 0 {
-		return nil, fmt.Errorf("no topic %s.*", pipeline)
+		return nil, errors.New("no topic is there")
 	}
 	ends := map[partition]int64{}
 	for _, shard := range client.RequestSharded(ctx, ask) {

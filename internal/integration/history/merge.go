@@ -19,7 +19,7 @@ func MergeLog(ctx context.Context, broker, pipeline string, each func(*Record) e
 		return fmt.Errorf("read log: %w", err)
 	}
 	defer client.Close()
-	ends, err := ends(ctx, client, pipeline, true)
+	ends, err := ends(ctx, client, dataOf(pipeline, true))
 	if err != nil {
 		return fmt.Errorf("read log: %w", err)
 	}

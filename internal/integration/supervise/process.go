@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -22,7 +23,7 @@ type Process struct {
 
 	mu       sync.Mutex
 	cmd      *exec.Cmd
-	stdin    io.Closer
+	stdin    io.WriteCloser
 	killed   bool // by kill
 	draining bool
 	starts   int
@@ -135,6 +136,36 @@ func (p *Process) Kill() {
 		p.killed, p.working = true, false
 		_ = p.cmd.Process.Kill() // it may have ended
 	}
+}
+
+// Pause stops the child where it is (SIGSTOP): its connections stay open, and it does nothing until Continue.
+func (p *Process) Pause() error { return p.signal(syscall.SIGSTOP) }
+
+// Continue ends a Pause.
+func (p *Process) Continue() error { return p.signal(syscall.SIGCONT) }
+
+func (p *Process) signal(sig syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return os.ErrProcessDone
+	}
+	return p.cmd.Process.Signal(sig)
+}
+
+// Tell gives the running child an order, as a line of JSON; see [ServeOrders]. A child that has just been killed does not hear it.
+func (p *Process) Tell(order any) error {
+	line, err := json.Marshal(order)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stdin == nil || p.draining || p.killed {
+		return os.ErrProcessDone
+	}
+	_, err = p.stdin.Write(append(line, '\n')) // small enough for a pipe
+	return err
 }
 
 // Drain asks the child to finish what it has in hand and end.

@@ -14,6 +14,7 @@ import (
 const (
 	goodChild = "good-child"
 	badChild  = "bad-child"
+	echoChild = "echo-child"
 )
 
 func TestMain(m *testing.M) {
@@ -24,6 +25,18 @@ func TestMain(m *testing.M) {
 				fmt.Println("working")
 				<-ctx.Done()
 				return nil
+			}))
+		case echoChild:
+			os.Exit(ServeOrders(func(ctx context.Context, _ []byte, orders <-chan []byte) error {
+				fmt.Println("working")
+				for {
+					select {
+					case order := <-orders:
+						fmt.Print(string(order))
+					case <-ctx.Done():
+						return nil
+					}
+				}
 			}))
 		case badChild:
 			os.Exit(Serve(func(context.Context, []byte) error { return errors.New("nothing works") }))
@@ -70,6 +83,46 @@ func TestProcessDrainedBeforeItsStart(t *testing.T) {
 	p := NewProcess(badChild, nil, io.Discard, working)
 	p.Drain()
 	if err := p.Run(); err != nil {
+		t.Errorf("run: %v", err)
+	}
+}
+
+// A child that is paused hears what it was told meanwhile when it goes on.
+func TestProcessTakesOrders(t *testing.T) {
+	said := make(chan string, 10)
+	p := NewProcess(echoChild, nil, io.Discard, func(line []byte) bool {
+		if !working(line) {
+			said <- strings.TrimSpace(string(line))
+		}
+		return working(line)
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run() }()
+	if err := p.WaitBegun(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Tell("go"); err != nil || <-said != `"go"` {
+		t.Fatalf("tell: %v, or it heard something else", err)
+	}
+	if err := p.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Tell("wake up"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case line := <-said:
+		t.Errorf("a stopped process said %q", line)
+	default:
+	}
+	if err := p.Continue(); err != nil || <-said != `"wake up"` {
+		t.Errorf("continue: %v, or it heard something else", err)
+	}
+	p.Drain()
+	if err := p.Tell("late"); !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("tell a process that is to end: %v", err)
+	}
+	if err := <-ended; err != nil {
 		t.Errorf("run: %v", err)
 	}
 }

@@ -72,7 +72,7 @@ func TestOperations(t *testing.T) {
 				binlog[i].Rows = slices.DeleteFunc(binlog[i].Rows, func(row history.Row) bool { return row.Table != "mark" })
 			}
 		}
-		log, err := history.ReadLog(ctx, r.Broker, r.pipeline)
+		log, err := history.ReadLog(ctx, []string{r.Broker}, r.pipeline)
 		must(err)
 		if result := compare(binlog, log, r.load.acked); !result.OK() {
 			t.Errorf("got %+v", result)

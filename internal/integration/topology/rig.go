@@ -218,7 +218,7 @@ func (r *rig) compare(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("binlog of %s: %w", r.primary.name, err)
 	}
-	log, err := history.ReadLog(ctx, r.Broker, r.pipeline)
+	log, err := history.ReadLog(ctx, []string{r.Broker}, r.pipeline)
 	if err != nil {
 		return nil, err
 	}

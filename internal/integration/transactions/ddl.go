@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/millrace-go/millrace/internal/integration/database"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
 
@@ -20,7 +21,7 @@ func (r *run) changeSchemas(ctx context.Context) error {
 	w := &worker{run: r, id: -1, rnd: rand.New(rand.NewPCG(r.cfg.Seed, 1<<33))}
 	defer w.hangUp()
 	for next := uint64(0); ; next += transactionsPerDDL {
-		if err := r.await(ctx, func() bool { return r.enough() || r.ledger.started() >= next }); err != nil {
+		if err := r.await(ctx, func() bool { return r.enough() || r.ledger.Started() >= next }); err != nil {
 			return err
 		}
 		if r.enough() {
@@ -33,7 +34,7 @@ func (r *run) changeSchemas(ctx context.Context) error {
 		switch e, _ := errors.AsType[*mysql.MySQLError](err); {
 		case err == nil:
 			r.ddl.Add(1)
-		case lost(err):
+		case database.Lost(err):
 			w.hangUp()
 		case e != nil && (e.Number == 1205 || e.Number == 1213): // somebody works on the table
 		default:
@@ -49,7 +50,7 @@ func (w *worker) changeSchema(ctx context.Context) error {
 	table := []string{"shape_a", "shape_b"}[w.rnd.IntN(2)]
 	switch w.rnd.IntN(9) {
 	case 0, 1, 2:
-		extra, err := w.run.db.strings(ctx, "SELECT column_name FROM information_schema.columns WHERE table_schema = '"+schema+"' AND table_name = '"+table+
+		extra, err := w.run.db.Strings(ctx, "SELECT column_name FROM information_schema.columns WHERE table_schema = '"+schema+"' AND table_name = '"+table+
 			"' AND column_name LIKE 'extra%'")
 		if err != nil {
 			return err
@@ -62,7 +63,7 @@ func (w *worker) changeSchema(ctx context.Context) error {
 	case 3:
 		return w.exec(ctx, "RENAME TABLE shape_a TO shape_x, shape_b TO shape_a, shape_x TO shape_b")
 	case 4, 5:
-		exists, err := w.run.db.strings(ctx, "SELECT table_name FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_name = 'brief'")
+		exists, err := w.run.db.Strings(ctx, "SELECT table_name FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_name = 'brief'")
 		if err != nil {
 			return err
 		}
@@ -75,7 +76,7 @@ func (w *worker) changeSchema(ctx context.Context) error {
 	case 7:
 		return w.exec(ctx, "TRUNCATE TABLE "+table)
 	default:
-		if w.run.db.kind == servers.MariaDB {
+		if w.run.db.Kind == servers.MariaDB {
 			return w.exec(ctx, fmt.Sprintf("SET GLOBAL log_bin_compress = %d, log_bin_compress_min_len = 10", w.rnd.IntN(2)))
 		}
 		return w.exec(ctx, "ALTER TABLE part COMMENT = 'looked at'")

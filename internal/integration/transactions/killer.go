@@ -12,7 +12,7 @@ func (r *run) killRelay(ctx context.Context) error {
 	rnd := rand.New(rand.NewPCG(r.cfg.Seed, 1<<32))
 	for n := 0; n < r.cfg.Kills || r.cfg.Kills >= killsForTails && n < 4*r.cfg.Kills && r.report.tails.Load() == 0; n++ {
 		at := uint64(r.cfg.Transactions * min(n+1, r.cfg.Kills) / (r.cfg.Kills + 1))
-		if err := r.await(ctx, func() bool { return r.ledger.started() >= at }); err != nil {
+		if err := r.await(ctx, func() bool { return r.ledger.Started() >= at }); err != nil {
 			return err
 		}
 		moment := "perhaps while it starts"
@@ -55,13 +55,13 @@ const minWaiting = 4
 func (r *run) restartServer(ctx context.Context) error {
 	for n := range r.cfg.Restarts {
 		at := uint64(r.cfg.Transactions * (2*n + 1) / (2 * r.cfg.Restarts))
-		if err := r.await(ctx, func() bool { return r.ledger.started() >= at && r.branches.count() >= minWaiting }); err != nil {
+		if err := r.await(ctx, func() bool { return r.ledger.Started() >= at && r.branches.count() >= minWaiting }); err != nil {
 			return err
 		}
 		waiting := r.branches.count()
-		restart, how := r.db.shutDown, "shut down"
+		restart, how := r.db.ShutDown, "shut down"
 		if n%2 == 1 {
-			restart, how = r.db.kill, "killed"
+			restart, how = r.db.Kill, "killed"
 		}
 		down := func() {
 			r.restarts.Add(1)

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/millrace-go/millrace/internal/integration/history"
 )
 
 // Report is what happened in a run, and what was found.
 type Report struct {
-	Verdict
+	history.Verdict
 	Begun        int // transactions that the clients began
 	XACommits    int // XA COMMIT of what was prepared, in the binlog
 	XARollbacks  int // XA ROLLBACK of what was prepared, in the binlog

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/eventstore/kafkalog"
+	"github.com/millrace-go/millrace/internal/integration/database"
 	"github.com/millrace-go/millrace/internal/integration/history"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 	"github.com/millrace-go/millrace/internal/integration/supervise"
@@ -28,9 +29,9 @@ type run struct {
 	outMu    sync.Mutex
 	broker   string
 	pipeline string
-	db       *database
+	db       *database.Database
 	relay    *supervise.Process
-	ledger   *ledger
+	ledger   *history.Ledger
 	branches *branches
 	progress supervise.Pulse // a transaction has ended
 	flushing supervise.Pulse // the relay is about to append
@@ -51,7 +52,7 @@ func Run(ctx context.Context, cfg Config) (report *Report, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("transactions config: %w", err)
 	}
-	r := &run{cfg: cfg, began: time.Now(), ledger: newLedger(), branches: newBranches()}
+	r := &run{cfg: cfg, began: time.Now(), ledger: history.NewLedger(), branches: newBranches()}
 	r.pipeline = fmt.Sprintf("transactions-%s-%08x", cfg.Kind, rand.Uint32())
 	r.say("SEED=%d", cfg.Seed)
 	kafka, err := servers.Locate(ctx, servers.Kafka, r.say)
@@ -60,11 +61,11 @@ func Run(ctx context.Context, cfg Config) (report *Report, err error) {
 	}
 	r.broker = kafka.HostPort()
 	defer func() { err = errors.Join(err, history.DeleteLog(r.broker, r.pipeline)) }()
-	if r.db, err = startDatabase(ctx, cfg.Kind, r.say); err != nil {
+	if r.db, err = database.Start(ctx, cfg.Kind, schema, definitions(), r.say); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.db.close()) }()
-	r.say("%s, log %s", r.db.server.Version(), r.pipeline)
+	defer func() { err = errors.Join(err, r.db.Close()) }()
+	r.say("%s, log %s", r.db.Server.Version(), r.pipeline)
 	limited, cancel := context.WithTimeoutCause(ctx, cfg.Deadline, fmt.Errorf("not done within %v", cfg.Deadline))
 	defer cancel()
 	if err := r.load(limited); err != nil {
@@ -88,7 +89,7 @@ func (r *run) say(format string, args ...any) {
 
 // enough tells whether the load may end.
 func (r *run) enough() bool {
-	return r.ledger.started() >= uint64(r.cfg.Transactions) && r.disturb.Load() == 0
+	return r.ledger.Started() >= uint64(r.cfg.Transactions) && r.disturb.Load() == 0
 }
 
 // await waits until ok, which is asked again whenever a transaction has ended.
@@ -110,7 +111,7 @@ func (r *run) await(ctx context.Context, ok func() bool) error {
 func (r *run) load(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	r.relay = supervise.NewProcess(RelayChild, task{Flavor: string(r.cfg.Kind), Addr: r.db.addr(), Broker: r.broker, Pipeline: r.pipeline, Break: r.cfg.Break},
+	r.relay = supervise.NewProcess(RelayChild, task{Flavor: string(r.cfg.Kind), Addr: r.db.Addr(), Broker: r.broker, Pipeline: r.pipeline, Break: r.cfg.Break},
 		r.cfg.Log, r.heard)
 	ended := make(chan struct{})
 	go func() {
@@ -148,7 +149,7 @@ func (r *run) load(ctx context.Context) error {
 	if err := r.settle(ctx); err != nil {
 		return err
 	}
-	r.say("load over: %d transactions begun, %d kills, %d tails finished, %d restarts", r.ledger.started(), r.kills.Load(), r.report.tails.Load(), r.restarts.Load())
+	r.say("load over: %d transactions begun, %d kills, %d tails finished, %d restarts", r.ledger.Started(), r.kills.Load(), r.report.tails.Load(), r.restarts.Load())
 	if err := r.caughtUp(ctx); err != nil {
 		return err
 	}
@@ -231,7 +232,7 @@ func (r *run) settle(ctx context.Context) error {
 
 // caughtUp waits until the log has everything that the server has executed.
 func (r *run) caughtUp(ctx context.Context) error {
-	want, err := r.db.executed(ctx)
+	want, err := r.db.Executed(ctx)
 	if err != nil {
 		return err
 	}
@@ -265,20 +266,20 @@ func (r *run) caughtUp(ctx context.Context) error {
 
 // judge reads what there is to compare, and compares.
 func (r *run) judge(ctx context.Context) (*Report, error) {
-	e := &Evidence{Schema: schema, Tables: tables, Ledger: r.ledger.entries}
+	e := &history.Evidence{Schema: schema, Tables: tables, Ledger: r.ledger.Entries()}
 	var err error
-	if e.Binlog, err = r.db.history(ctx); err != nil {
+	if e.Binlog, err = r.db.History(ctx); err != nil {
 		return nil, err
 	}
-	if e.Log, err = history.ReadLog(ctx, r.broker, r.pipeline); err != nil {
+	if e.Log, err = history.ReadLog(ctx, []string{r.broker}, r.pipeline); err != nil {
 		return nil, err
 	}
-	if e.State, err = r.db.state(ctx); err != nil {
+	if e.State, err = r.db.State(ctx, tables); err != nil {
 		return nil, err
 	}
 	r.say("binlog: %d transactions, log: %d records", len(e.Binlog), len(e.Log))
 	report := &Report{
-		Verdict: *Judge(e), Begun: int(r.ledger.started()), OnePhase: int(r.onePhase.Load()), Plain: int(r.plain.Load()), DDL: int(r.ddl.Load()),
+		Verdict: *history.Judge(e), Begun: int(r.ledger.Started()), OnePhase: int(r.onePhase.Load()), Plain: int(r.plain.Load()), DDL: int(r.ddl.Load()),
 		OverServer: int(r.report.overServer.Load()), OverRelay: int(r.report.overRelay.Load()), Kills: int(r.kills.Load()),
 		Tails: int(r.report.tails.Load()), Restarts: int(r.restarts.Load()), Interrupted: int(r.interrupted.Load()), Forgotten: len(r.open), RelayRetries: int(r.report.retries.Load()),
 	}

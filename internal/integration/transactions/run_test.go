@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace-go/millrace/internal/integration/history"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
 
@@ -57,7 +58,7 @@ func TestRunFindsWhatIsWrong(t *testing.T) {
 // A run in which too little happened shows nothing, and says so.
 func TestTooLittle(t *testing.T) {
 	cfg := Config{Kind: servers.MySQL, Transactions: 1000, Kills: killsForTails, Restarts: 2}
-	enough := Report{Verdict: Verdict{Transactions: 700, Changes: 5000}, XACommits: 100, XARollbacks: 50, OnePhase: 30, OverServer: 5, OverRelay: 20,
+	enough := Report{Verdict: history.Verdict{Transactions: 700, Changes: 5000}, XACommits: 100, XARollbacks: 50, OnePhase: 30, OverServer: 5, OverRelay: 20,
 		Plain: 100, DDL: 30, Kills: killsForTails, Tails: 1, Restarts: 2}
 	if err := enough.problems(&cfg); err != nil {
 		t.Fatalf("enough happened: %v", err)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/millrace-go/millrace/internal/integration/database"
+	"github.com/millrace-go/millrace/internal/integration/history"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
 
@@ -28,7 +30,7 @@ func (w *worker) work(ctx context.Context) error {
 			return err
 		}
 		err := w.transaction(ctx)
-		if err != nil && lost(err) {
+		if err != nil && database.Lost(err) {
 			w.run.interrupted.Add(1)
 			w.hangUp()
 			err = nil
@@ -43,7 +45,7 @@ func (w *worker) work(ctx context.Context) error {
 
 func (w *worker) hangUp() {
 	if w.conn != nil {
-		drop(w.conn)
+		database.Drop(w.conn)
 		w.conn = nil
 	}
 }
@@ -51,11 +53,11 @@ func (w *worker) hangUp() {
 // connect makes the connection if there is none, with settings of its own.
 func (w *worker) connect(ctx context.Context) (err error) {
 	for w.conn == nil {
-		if w.conn, err = w.run.db.connect(ctx); err != nil {
+		if w.conn, err = w.run.db.Connect(ctx); err != nil {
 			return err
 		}
 		var settings []string
-		if w.run.db.kind == servers.MySQL {
+		if w.run.db.Kind == servers.MySQL {
 			settings = append(settings, fmt.Sprintf("SET SESSION binlog_transaction_compression = %d", w.rnd.IntN(2)))
 			if w.rnd.IntN(4) == 0 {
 				settings = append(settings, "SET SESSION gtid_next = 'AUTOMATIC:tagged'")
@@ -66,7 +68,7 @@ func (w *worker) connect(ctx context.Context) (err error) {
 		for _, s := range settings {
 			if err := w.exec(ctx, s); err != nil {
 				w.hangUp()
-				if !lost(err) {
+				if !database.Lost(err) {
 					return err
 				}
 				break
@@ -126,12 +128,12 @@ func duplicate(err error) bool {
 // tx is a transaction that is being made.
 type tx struct {
 	w     *worker
-	entry *Entry
+	entry *history.Entry
 	n     int // statements
 	slot  int // an XA transaction's own range of keys; 0: none
 }
 
-func (w *worker) begin() *tx { return &tx{w: w, entry: w.run.ledger.begin()} }
+func (w *worker) begin() *tx { return &tx{w: w, entry: w.run.ledger.Begin()} }
 
 // change executes a statement that changes rows. Two rows with one key fail the statement, which then has changed nothing.
 func (t *tx) change(ctx context.Context, s statement) error {
@@ -170,7 +172,7 @@ func (t *tx) changes(ctx context.Context) error {
 			if err := t.temporary(ctx); err != nil {
 				return err
 			}
-		case p == 4 && t.w.run.db.kind == servers.MariaDB: // MySQL refuses the mix, for the sake of GTIDs
+		case p == 4 && t.w.run.db.Kind == servers.MariaDB: // MySQL refuses the mix, for the sake of GTIDs
 			if err := t.w.plain(ctx); err != nil {
 				return err
 			}
@@ -193,7 +195,7 @@ func (t *tx) savepoint(ctx context.Context) error {
 		if err := t.change(ctx, t.statement()); err != nil {
 			return err
 		}
-		if t.w.run.db.kind == servers.MariaDB && r.IntN(3) == 0 { // ROLLBACK TO stands in the binlog then
+		if t.w.run.db.Kind == servers.MariaDB && r.IntN(3) == 0 { // ROLLBACK TO stands in the binlog then
 			if err := t.w.plain(ctx); err != nil {
 				return err
 			}
@@ -221,7 +223,7 @@ func (t *tx) temporary(ctx context.Context) error {
 	err := t.change(ctx, statement{marks: true, text: fmt.Sprintf(
 		"INSERT IGNORE INTO part SELECT id, 'scratch', %d, %d, 'copied' FROM scratch", t.entry.Number, t.n)})
 	if err != nil {
-		if lost(err) {
+		if database.Lost(err) {
 			return err
 		}
 		return errors.Join(err, t.w.exec(ctx, "DROP TEMPORARY TABLE scratch"))
@@ -231,7 +233,7 @@ func (t *tx) temporary(ctx context.Context) error {
 
 // giveUp rolls back a transaction of which a statement was refused.
 func (t *tx) giveUp(ctx context.Context, err error) error {
-	t.entry.Outcome = RolledBack // also if the connection is lost: it was not committed
+	t.entry.Outcome = history.RolledBack // also if the connection is lost: it was not committed
 	if !refused(err) {
 		return err
 	}
@@ -242,7 +244,7 @@ func (t *tx) giveUp(ctx context.Context, err error) error {
 func (w *worker) ordinary(ctx context.Context) error {
 	t := w.begin()
 	if err := w.exec(ctx, "BEGIN"); err != nil {
-		t.entry.Outcome = RolledBack
+		t.entry.Outcome = history.RolledBack
 		return err
 	}
 	if err := t.changes(ctx); err != nil {
@@ -254,13 +256,13 @@ func (w *worker) ordinary(ctx context.Context) error {
 		}
 	}
 	if w.rnd.IntN(5) == 0 {
-		t.entry.Outcome = RolledBack
+		t.entry.Outcome = history.RolledBack
 		return w.exec(ctx, "ROLLBACK")
 	}
 	if err := w.exec(ctx, "COMMIT"); err != nil {
 		return err // unknown
 	}
-	t.entry.Outcome = Committed
+	t.entry.Outcome = history.Committed
 	return nil
 }
 
@@ -271,8 +273,8 @@ func (w *worker) single(ctx context.Context) error {
 
 // plain runs a statement on a table without transactions, which stays whatever becomes of the transaction around it.
 func (w *worker) plain(ctx context.Context) error {
-	w.run.db.quiet.RLock()
-	defer w.run.db.quiet.RUnlock()
+	w.run.db.Quiet.RLock()
+	defer w.run.db.Quiet.RUnlock()
 	t := w.begin()
 	if err := t.alone(ctx, func(t *tx) statement { return t.plain() }); err != nil {
 		return err
@@ -285,9 +287,9 @@ func (t *tx) alone(ctx context.Context, make func(*tx) statement) error {
 	err := t.change(ctx, make(t))
 	switch {
 	case err == nil:
-		t.entry.Outcome = Committed
+		t.entry.Outcome = history.Committed
 	case refused(err):
-		t.entry.Outcome, err = RolledBack, nil
+		t.entry.Outcome, err = history.RolledBack, nil
 	default:
 		t.entry.Changes = -1 // unknown
 	}
@@ -302,6 +304,6 @@ func (w *worker) empty(ctx context.Context) error {
 			return err
 		}
 	}
-	t.entry.Outcome = Committed
+	t.entry.Outcome = history.Committed
 	return nil
 }

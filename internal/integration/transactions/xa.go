@@ -2,6 +2,7 @@ package transactions
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/millrace-go/millrace/internal/integration/database"
+	"github.com/millrace-go/millrace/internal/integration/history"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
 
@@ -25,7 +28,7 @@ func (x xid) sql() string { return fmt.Sprintf("X'%x',X'%x',%d", x.global, x.bra
 // branch is an XA transaction that was prepared.
 type branch struct {
 	xid    xid
-	entry  *Entry
+	entry  *history.Entry
 	slot   int
 	server int      // restarts of the server before it was prepared
 	relay  int      // kills of the relay
@@ -130,7 +133,7 @@ func (w *worker) xa(ctx context.Context) error {
 
 // runXA tells whether x is prepared and waits for its end.
 func (w *worker) runXA(ctx context.Context, t *tx, x *branch) (prepared bool, err error) {
-	t.entry.Outcome = RolledBack // until it is prepared: a lost connection ends it
+	t.entry.Outcome = history.RolledBack // until it is prepared: a lost connection ends it
 	if err := w.exec(ctx, "XA START "+x.xid.sql()); err != nil {
 		return false, err
 	}
@@ -150,11 +153,11 @@ func (w *worker) runXA(ctx context.Context, t *tx, x *branch) (prepared bool, er
 	case p < 2:
 		return false, w.exec(ctx, "XA ROLLBACK "+x.xid.sql())
 	case p < 5:
-		t.entry.Outcome = Unknown
+		t.entry.Outcome = history.Unknown
 		if err := w.stepXA(ctx, "XA COMMIT "+x.xid.sql()+" ONE PHASE"); err != nil {
 			return false, err
 		}
-		t.entry.Outcome = Committed
+		t.entry.Outcome = history.Committed
 		w.run.onePhase.Add(1)
 		return false, nil
 	}
@@ -162,27 +165,27 @@ func (w *worker) runXA(ctx context.Context, t *tx, x *branch) (prepared bool, er
 	err = w.stepXA(ctx, "XA PREPARE "+x.xid.sql())
 	x.tried("prepare", err)
 	if err != nil {
-		if lost(err) {
-			return w.recover(ctx, x, RolledBack)
+		if database.Lost(err) {
+			return w.recover(ctx, x, history.RolledBack)
 		}
 		return false, err
 	}
-	t.entry.Outcome = Unknown
+	t.entry.Outcome = history.Unknown
 	switch p := w.rnd.IntN(10); {
 	case p < 3:
-		return w.complete(ctx, x, Committed)
+		return w.complete(ctx, x, history.Committed)
 	case p == 3:
-		return w.complete(ctx, x, RolledBack)
-	case w.run.db.kind == servers.MariaDB || p < 6:
+		return w.complete(ctx, x, history.RolledBack)
+	case w.run.db.Kind == servers.MariaDB || p < 6:
 		w.hangUp() // MariaDB lets others complete it only then
 	}
 	return true, nil
 }
 
-// stepXA executes a step that a SIGKILL of the server must not interrupt; see database.quiet.
+// stepXA executes a step that a SIGKILL of the server must not interrupt; see database.Database.Quiet.
 func (w *worker) stepXA(ctx context.Context, statement string) error {
-	w.run.db.quiet.RLock()
-	defer w.run.db.quiet.RUnlock()
+	w.run.db.Quiet.RLock()
+	defer w.run.db.Quiet.RUnlock()
 	return w.exec(ctx, statement)
 }
 
@@ -192,9 +195,9 @@ func (w *worker) completeXA(ctx context.Context) error {
 	if x == nil {
 		return nil
 	}
-	end := Committed
+	end := history.Committed
 	if w.rnd.IntN(3) == 0 {
-		end = RolledBack
+		end = history.RolledBack
 	}
 	waits, err := w.complete(ctx, x, end)
 	if waits {
@@ -206,8 +209,8 @@ func (w *worker) completeXA(ctx context.Context) error {
 }
 
 // complete ends x, and tells whether it still waits.
-func (w *worker) complete(ctx context.Context, x *branch, end Outcome) (waits bool, err error) {
-	verb := map[Outcome]string{Committed: "XA COMMIT ", RolledBack: "XA ROLLBACK "}[end]
+func (w *worker) complete(ctx context.Context, x *branch, end history.Outcome) (waits bool, err error) {
+	verb := map[history.Outcome]string{history.Committed: "XA COMMIT ", history.RolledBack: "XA ROLLBACK "}[end]
 	err = w.stepXA(ctx, verb+x.xid.sql())
 	x.tried(verb, err)
 	e, _ := errors.AsType[*mysql.MySQLError](err)
@@ -220,7 +223,7 @@ func (w *worker) complete(ctx context.Context, x *branch, end Outcome) (waits bo
 		return w.forgotten(ctx, x)
 	case e != nil && (e.Number == 1205 || e.Number == 3058 || e.Number == 1399): // held up by something
 		return true, nil
-	case lost(err):
+	case database.Lost(err):
 		return w.recover(ctx, x, end)
 	}
 	return false, err
@@ -233,20 +236,20 @@ func (w *worker) forgotten(ctx context.Context, x *branch) (waits bool, err erro
 		return true, nil
 	}
 	waiting, err := prepared(ctx, w.conn)
-	if err != nil && !lost(err) {
+	if err != nil && !database.Lost(err) {
 		return false, err
 	}
 	if err != nil || waiting[x.xid] {
 		return true, err
 	}
-	x.entry.Outcome = RolledBack
+	x.entry.Outcome = history.RolledBack
 	w.run.forgotten.Add(1)
 	w.run.say("the server has lost %s (%s)", x.xid.sql(), strings.Join(x.steps, ", "))
 	return false, nil
 }
 
 // recover asks the server, when it is there again, whether x still waits. If not, its last step has been done: end says what that makes of it.
-func (w *worker) recover(ctx context.Context, x *branch, end Outcome) (waits bool, err error) {
+func (w *worker) recover(ctx context.Context, x *branch, end history.Outcome) (waits bool, err error) {
 	w.run.interrupted.Add(1)
 	w.hangUp()
 	for {
@@ -257,17 +260,36 @@ func (w *worker) recover(ctx context.Context, x *branch, end Outcome) (waits boo
 		switch {
 		case err == nil && waiting[x.xid]:
 			x.tried("listed", nil)
-			x.entry.Outcome = Unknown
+			x.entry.Outcome = history.Unknown
 			return true, nil
 		case err == nil:
-			if end == RolledBack { // else it was committed, or the server has lost it
+			if end == history.RolledBack { // else it was committed, or the server has lost it
 				x.entry.Outcome = end
 			}
 			w.run.completed(x)
 			return false, nil
-		case !lost(err):
+		case !database.Lost(err):
 			return false, err
 		}
 		w.hangUp()
 	}
+}
+
+// prepared returns the XA transactions that wait, by their names.
+func prepared(ctx context.Context, conn *sql.Conn) (map[xid]bool, error) {
+	rows, err := conn.QueryContext(ctx, "XA RECOVER")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := map[xid]bool{}
+	for rows.Next() {
+		var format, global, branch int
+		var data string
+		if err := rows.Scan(&format, &global, &branch, &data); err != nil {
+			return nil, err
+		}
+		out[xid{data[:global], data[global:], format}] = true
+	}
+	return out, rows.Err()
 }

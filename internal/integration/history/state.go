@@ -1,9 +1,7 @@
-package transactions
+package history
 
 import (
 	"strings"
-
-	"github.com/millrace-go/millrace/internal/integration/history"
 )
 
 // state rebuilds the tables from the log, record by record, and compares them with those of the database. That tables were renamed is taken from
@@ -81,7 +79,7 @@ func (f *fold) rename(text string) {
 }
 
 // record applies one record. What it finds must be what its before image says.
-func (f *fold) record(r *history.Record) {
+func (f *fold) record(r *Record) {
 	t, known := f.e.Tables[r.Table]
 	if r.Op == 't' {
 		clear(f.tables[r.Table])
@@ -110,7 +108,7 @@ func (f *fold) record(r *history.Record) {
 }
 
 // text is the fixed columns of an image, or the first n; empty when there is none.
-func (f *fold) text(image map[string]history.Value, r *history.Record, n ...int) string {
+func (f *fold) text(image map[string]Value, r *Record, n ...int) string {
 	if image == nil {
 		return ""
 	}

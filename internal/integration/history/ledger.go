@@ -1,4 +1,4 @@
-package transactions
+package history
 
 import "sync"
 
@@ -23,17 +23,18 @@ type Entry struct {
 	Marked bool
 }
 
-// ledger collects what the clients were told. It is safe for concurrent use; an entry belongs to its client until it is told.
-type ledger struct {
+// Ledger collects what the clients were told. It is safe for concurrent use; an entry belongs to its client until it is told.
+type Ledger struct {
 	mu      sync.Mutex
 	entries map[uint64]*Entry
 	last    uint64
 }
 
-func newLedger() *ledger { return &ledger{entries: map[uint64]*Entry{}} }
+// NewLedger returns an empty ledger.
+func NewLedger() *Ledger { return &Ledger{entries: map[uint64]*Entry{}} }
 
-// begin gives a transaction its number. Until it is told otherwise its outcome is unknown.
-func (l *ledger) begin() *Entry {
+// Begin gives a transaction its number. Until it is told otherwise its outcome is unknown.
+func (l *Ledger) Begin() *Entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last++
@@ -42,7 +43,15 @@ func (l *ledger) begin() *Entry {
 	return e
 }
 
-func (l *ledger) started() uint64 {
+// Entries are the transactions by their numbers. The map must not be used while transactions still begin.
+func (l *Ledger) Entries() map[uint64]*Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.entries
+}
+
+// Started returns how many transactions have begun.
+func (l *Ledger) Started() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.last

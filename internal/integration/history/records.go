@@ -1,4 +1,4 @@
-package transactions
+package history
 
 import (
 	"fmt"
@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/millrace-go/millrace/internal/integration/history"
 )
 
 // wanted is a record that a row of the binlog must have: where in its transaction, and what it says, in one text.
@@ -23,7 +21,7 @@ const (
 	createRecord
 )
 
-func expected(t *history.Transaction, e *Evidence) []wanted {
+func expected(t *Transaction, e *Evidence) []wanted {
 	var out []wanted
 	for _, s := range t.Statements {
 		for _, table := range endsRows(s, e.Schema) {
@@ -38,7 +36,7 @@ func expected(t *history.Transaction, e *Evidence) []wanted {
 			continue
 		}
 		index := uint64(i+1) << 2
-		add := func(kind uint64, op byte, before, after []history.Value) {
+		add := func(kind uint64, op byte, before, after []Value) {
 			key := after
 			if key == nil {
 				key = before
@@ -65,8 +63,8 @@ func expected(t *history.Transaction, e *Evidence) []wanted {
 }
 
 // says is a record in one text: the same for what must be there and for what is.
-func says(table string, op byte, key, before, after []history.Value) string {
-	text := func(values []history.Value) string {
+func says(table string, op byte, key, before, after []Value) string {
+	text := func(values []Value) string {
 		if values == nil {
 			return "-"
 		}
@@ -84,7 +82,7 @@ func says(table string, op byte, key, before, after []history.Value) string {
 }
 
 // saysRecord is what a record of the log says. Columns are compared by their order.
-func saysRecord(r *history.Record, tables map[string]Table) string {
+func saysRecord(r *Record, tables map[string]Table) string {
 	table, ok := r.Table, true
 	if r.Tombstone {
 		_, table, ok = cutLast(r.Topic, ".")
@@ -93,11 +91,11 @@ func saysRecord(r *history.Record, tables map[string]Table) string {
 	if !ok || !known {
 		return "record of an unknown table"
 	}
-	values := func(image map[string]history.Value) []history.Value {
+	values := func(image map[string]Value) []Value {
 		if image == nil {
 			return nil
 		}
-		out := make([]history.Value, 0, len(image))
+		out := make([]Value, 0, len(image))
 		for _, name := range r.Columns {
 			out = append(out, image[name])
 		}
@@ -128,8 +126,8 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-func keyOf(columns []string, image map[string]history.Value) map[string]history.Value {
-	key := map[string]history.Value{}
+func keyOf(columns []string, image map[string]Value) map[string]Value {
+	key := map[string]Value{}
 	for _, name := range columns {
 		key[name] = image[name]
 	}
@@ -137,8 +135,8 @@ func keyOf(columns []string, image map[string]history.Value) map[string]history.
 }
 
 // keyValues returns a key's values by the order of the columns' names: the tables here have keys in alphabetical order.
-func keyValues(key map[string]history.Value) []history.Value {
-	var out []history.Value
+func keyValues(key map[string]Value) []Value {
+	var out []Value
 	for _, name := range slices.Sorted(maps.Keys(key)) {
 		out = append(out, key[name])
 	}
@@ -146,7 +144,7 @@ func keyValues(key map[string]history.Value) []history.Value {
 }
 
 // numbers returns the numbers of transaction and statement in the row that a record has written.
-func numbers(r *history.Record, tables map[string]Table) (transaction, statement uint64, ok bool) {
+func numbers(r *Record, tables map[string]Table) (transaction, statement uint64, ok bool) {
 	t, known := tables[r.Table]
 	if r.After == nil || !known || len(r.Columns) <= t.Number+1 {
 		return 0, 0, false

@@ -1,11 +1,9 @@
-package transactions
+package history
 
 import (
 	"fmt"
 	"maps"
 	"slices"
-
-	"github.com/millrace-go/millrace/internal/integration/history"
 )
 
 // Table says where a table's row holds what the check needs. The columns come first in the table, in this order: the key's, the
@@ -20,9 +18,11 @@ type Table struct {
 type Evidence struct {
 	Schema string
 	Tables map[string]Table
-	Binlog []history.Transaction
-	Log    []history.Record
+	Binlog []Transaction
+	Log    []Record
 	Ledger map[uint64]*Entry
+	// Marks are the watermarks, in their order; nil: not compared. With them the binlog must be that of one server without XA transactions.
+	Marks []Mark
 	// State is the rows at the end, by table and by text of the fixed columns' values; nil: not compared.
 	State map[string]map[string]bool
 }
@@ -35,6 +35,8 @@ type Verdict struct {
 	Duplicated   int // records beyond the first
 	Reordered    int // records or transactions that stand where another one belongs
 	Phantom      int // records of what was never committed
+	Torn         int // transactions of which a reader at some watermark would have got a part
+	Ahead        int // transactions that a watermark covered before they were there
 	// Examples say where, for the first few of each kind, without row data.
 	Examples []string
 
@@ -42,7 +44,7 @@ type Verdict struct {
 }
 
 // OK tells whether nothing is wrong.
-func (v *Verdict) OK() bool { return v.Lost+v.Duplicated+v.Reordered+v.Phantom == 0 }
+func (v *Verdict) OK() bool { return v.Lost+v.Duplicated+v.Reordered+v.Phantom+v.Torn+v.Ahead == 0 }
 
 // String is the end of the check's last line.
 func (v *Verdict) String() string {
@@ -60,7 +62,7 @@ func (v *Verdict) found(count *int, kind, format string, args ...any) {
 type group struct {
 	csn     uint64
 	gtid    string
-	records []*history.Record
+	records []*Record
 }
 
 // Judge compares the log with what is known.
@@ -70,17 +72,18 @@ func Judge(e *Evidence) *Verdict {
 	groups := v.groups(e.Log)
 	v.binlog(e, groups)
 	v.ledger(e, groups)
+	v.marks(e, groups)
 	v.state(e, groups)
 	return v
 }
 
 // partitions checks that the records of a partition stand in order, each once, and that a key stays in its partition.
-func (v *Verdict) partitions(log []history.Record) {
+func (v *Verdict) partitions(log []Record) {
 	type partition struct {
 		topic  string
 		number int32
 	}
-	last := map[partition]*history.Record{}
+	last := map[partition]*Record{}
 	home := map[string]int32{}
 	for i := range log {
 		r := &log[i]
@@ -103,8 +106,8 @@ func (v *Verdict) partitions(log []history.Record) {
 }
 
 // groups puts the records of each transaction together. A place that is taken, or a transaction that has a number already, is a duplicate.
-func (v *Verdict) groups(log []history.Record) map[string]*group {
-	byCSN := map[uint64][]*history.Record{}
+func (v *Verdict) groups(log []Record) map[string]*group {
+	byCSN := map[uint64][]*Record{}
 	for i := range log {
 		byCSN[log[i].CSN] = append(byCSN[log[i].CSN], &log[i])
 	}
@@ -112,7 +115,7 @@ func (v *Verdict) groups(log []history.Record) map[string]*group {
 	for _, csn := range slices.Sorted(maps.Keys(byCSN)) {
 		g := &group{csn: csn}
 		records := byCSN[csn]
-		slices.SortStableFunc(records, func(a, b *history.Record) int {
+		slices.SortStableFunc(records, func(a, b *Record) int {
 			return int(int64(a.Index) - int64(b.Index))
 		})
 		for i, r := range records {
@@ -175,7 +178,7 @@ func (v *Verdict) binlog(e *Evidence, groups map[string]*group) {
 }
 
 // compare compares the records of a transaction with what they must be.
-func (v *Verdict) compare(t *history.Transaction, want []wanted, g *group, tables map[string]Table) {
+func (v *Verdict) compare(t *Transaction, want []wanted, g *group, tables map[string]Table) {
 	v.Changes += changes(want)
 	waiting := map[string][]int{} // of want, by what they say
 	for i, w := range want {
