@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type Proxy struct {
 	target   string
 	work     sync.WaitGroup
 	ended    chan struct{} // closed by Close
+	held     atomic.Int64  // bytes from clients that the server has not been given
 
 	mu      sync.Mutex
 	open    map[net.Conn]bool
@@ -64,6 +66,9 @@ func (p *Proxy) Limit(bytes int64) {
 	defer p.mu.Unlock()
 	p.limit = bytes
 }
+
+// Held tells how many bytes of clients are on their way: the server has not been given them.
+func (p *Proxy) Held() int64 { return p.held.Load() }
 
 // Latency delays what passes from now on, in both directions; 0 ends it. Nothing overtakes.
 func (p *Proxy) Latency(d time.Duration) {
@@ -201,16 +206,17 @@ func (p *Proxy) copy(to, from net.Conn, limit int64, replies bool) {
 		defer to.Close()
 		p.deliver(to, pieces, replies)
 		from.Close()
-		for range pieces { // the reader may wait for room
+		for left := range pieces { // the reader may wait for room
+			p.passed(left, replies)
 		}
 	}()
-	p.collect(from, pieces, limit)
+	p.collect(from, pieces, limit, replies)
 	close(pieces)
 	<-written
 }
 
 // collect reads until the connection ends or limit bytes have come.
-func (p *Proxy) collect(from net.Conn, pieces chan<- piece, limit int64) {
+func (p *Proxy) collect(from net.Conn, pieces chan<- piece, limit int64, replies bool) {
 	buf := make([]byte, 32<<10)
 	for passed := int64(0); ; {
 		n, err := from.Read(buf)
@@ -221,6 +227,9 @@ func (p *Proxy) collect(from net.Conn, pieces chan<- piece, limit int64) {
 			p.mu.Lock()
 			due := time.Now().Add(p.latency)
 			p.mu.Unlock()
+			if !replies {
+				p.held.Add(int64(n))
+			}
 			pieces <- piece{bytes.Clone(buf[:n]), due}
 		}
 		if err != nil {
@@ -229,30 +238,44 @@ func (p *Proxy) collect(from net.Conn, pieces chan<- piece, limit int64) {
 	}
 }
 
-// deliver writes each piece when its time has come.
+// passed takes note that a piece is not on its way any more.
+func (p *Proxy) passed(one piece, replies bool) {
+	if !replies {
+		p.held.Add(-int64(len(one.data)))
+	}
+}
+
+// deliver writes each piece when its time has come, and returns when it cannot.
 func (p *Proxy) deliver(to net.Conn, pieces <-chan piece, replies bool) {
 	for next := range pieces {
-		p.mu.Lock()
-		rate := p.rate
-		p.mu.Unlock()
-		due := next.due
-		if rate > 0 {
-			due = latest(due, time.Now().Add(time.Duration(len(next.data))*time.Second/time.Duration(rate)))
-		}
-		if !p.until(due) {
-			return
-		}
-		p.mu.Lock()
-		flowing, mute := p.flowing, p.mute && replies
-		p.mu.Unlock()
-		<-flowing
-		if mute {
-			continue
-		}
-		if _, err := to.Write(next.data); err != nil {
+		ok := p.deliverOne(to, next, replies)
+		p.passed(next, replies)
+		if !ok {
 			return
 		}
 	}
+}
+
+func (p *Proxy) deliverOne(to net.Conn, next piece, replies bool) bool {
+	p.mu.Lock()
+	rate := p.rate
+	p.mu.Unlock()
+	due := next.due
+	if rate > 0 {
+		due = latest(due, time.Now().Add(time.Duration(len(next.data))*time.Second/time.Duration(rate)))
+	}
+	if !p.until(due) {
+		return false
+	}
+	p.mu.Lock()
+	flowing, mute := p.flowing, p.mute && replies
+	p.mu.Unlock()
+	<-flowing
+	if mute {
+		return true
+	}
+	_, err := to.Write(next.data)
+	return err == nil
 }
 
 func latest(a, b time.Time) time.Time {

@@ -184,6 +184,9 @@ func TestProxyDeliversLate(t *testing.T) {
 	p.Freeze()
 	c.say("late")
 	c.hearsNothing(50 * time.Millisecond)
+	if n := p.Held(); n != int64(len("late\n")) {
+		t.Errorf("%d bytes are on their way", n)
+	}
 	c.Close()
 	p.Thaw()
 	if line := <-e.heard; line != "late" {

@@ -1,0 +1,108 @@
+// Command exactlyonce kills relays, brokers and databases, stops them, spoils the networks between them, and checks that the log has every committed
+// change once, in commit order, whole. See package internal/integration/exactlyonce.
+//
+//	SEED=7 KILLS=50 DB=both exactlyonce
+//
+// It prints what happens, a line of figures for each database server and one for all, which ends with what was found. It exits non-zero when something is
+// wrong, or when too little happened to say so. A seed that failed is run again with SEED: the same faults in the same order.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"time"
+
+	"github.com/millrace-go/millrace/internal/integration/exactlyonce"
+	"github.com/millrace-go/millrace/internal/integration/servers"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	if len(os.Args) == 2 && os.Args[1] == exactlyonce.RelayChild {
+		return exactlyonce.Child()
+	}
+	cfg := exactlyonce.Config{Out: os.Stdout}
+	var problems []error
+	number := func(p *int, name string, byDefault int, usage string) {
+		if text := os.Getenv(name); text != "" {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 0 {
+				problems = append(problems, fmt.Errorf("%s=%s: want a number", name, text))
+			}
+			byDefault = n
+		}
+		*p = byDefault
+		usages += fmt.Sprintf("  %s  %s\n", name, usage)
+	}
+	var seed, loud, minutes int
+	number(&seed, "SEED", 0, "seed of load and faults; default by chance")
+	number(&cfg.Kills, "KILLS", 50, "how often a relay is killed or replaced on each server, beside half as many other faults; default 50")
+	number(&cfg.Changes, "CHANGES", 0, "rows that each server's clients change, at least; default 110000")
+	number(&minutes, "DEADLINE", 60, "minutes that each server's run may take; default 60")
+	number(&loud, "VERBOSE", 0, "1: the relays' own log on standard error")
+	cfg.Seed, cfg.Deadline = uint64(seed), time.Duration(minutes)*time.Minute
+	if loud > 0 {
+		cfg.Log = os.Stderr
+	}
+	kinds := []servers.Kind{servers.MySQL, servers.MariaDB}
+	switch db := os.Getenv("DB"); db {
+	case "", "both":
+	case string(servers.MySQL), string(servers.MariaDB):
+		kinds = []servers.Kind{servers.Kind(db)}
+	default:
+		problems = append(problems, fmt.Errorf("DB=%s: want mysql, mariadb or both", db))
+	}
+	flag.Usage = func() {
+		_, _ = io.WriteString(os.Stderr, "exactlyonce takes its settings from the environment:\n"+usages)
+	}
+	flag.Parse()
+	if flag.NArg() > 0 {
+		problems = append(problems, fmt.Errorf("arguments %q: want none", flag.Args()))
+	}
+	if err := errors.Join(problems...); err != nil {
+		fmt.Fprintln(os.Stderr, "exactlyonce:", err)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := check(ctx, cfg, kinds); err != nil {
+		fmt.Fprintln(os.Stderr, "exactlyonce:", err)
+		return 1
+	}
+	return 0
+}
+
+func check(ctx context.Context, cfg exactlyonce.Config, kinds []servers.Kind) (err error) {
+	brokers, err := exactlyonce.StartBrokers(ctx, func(format string, args ...any) { fmt.Printf(format+"\n", args...) })
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, brokers.Close()) }()
+	total, judged := &exactlyonce.Report{}, 0
+	for _, kind := range kinds {
+		cfg.Kind = kind
+		report, failed := exactlyonce.Run(ctx, brokers, cfg)
+		if report != nil {
+			fmt.Printf("%s: %s\n%s: %s\n", kind, report.Details(), kind, report)
+			total.Add(report)
+			judged++
+		}
+		err = errors.Join(err, failed)
+		if ctx.Err() != nil {
+			return err
+		}
+	}
+	if judged == len(kinds) {
+		fmt.Println(total)
+	}
+	return err
+}
+
+var usages string

@@ -1,0 +1,575 @@
+package exactlyonce
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-go/millrace/internal/integration/faults"
+	"github.com/millrace-go/millrace/internal/integration/servers"
+)
+
+// faults injects one fault after the other, under load, and sees that the relays go on behind each.
+func (r *run) faults(ctx context.Context, list []fault) error {
+	quota := r.cfg.Changes/rowsPerTransaction/len(list) + 1
+	if err := r.goesOn(ctx); err != nil {
+		return err
+	}
+	for n, f := range list {
+		r.say("fault %d of %d: %v", n+1, len(list), f)
+		r.load.allow(quota)
+		if err := r.inject(ctx, f); err != nil {
+			return fmt.Errorf("fault %d (%v): %w", n+1, f, err)
+		}
+		r.heal()
+		if err := r.goesOn(ctx); err != nil {
+			return fmt.Errorf("behind fault %d (%v): %w", n+1, f, err)
+		}
+		r.report.Faults++
+		if f.isKill() {
+			r.report.Kills++
+		}
+	}
+	return nil
+}
+
+// inject does one thing.
+func (r *run) inject(ctx context.Context, f fault) error {
+	if f.kind != network && f.kind != zombieWindow {
+		r.spoil(f.toxic)
+	}
+	switch f.kind {
+	case killRelay:
+		if f.step != "" {
+			return r.killAtStep(ctx, f)
+		}
+		return r.killRelay(ctx, f)
+	case killStarting:
+		return r.killStarting(ctx, f)
+	case zombie:
+		return r.zombie(ctx, f)
+	case zombieWindow:
+		return r.zombieWindow(ctx, f)
+	case lateDelivery:
+		return r.lateDelivery(ctx)
+	case usurp:
+		return r.usurp(ctx)
+	case pauseRelay:
+		return r.pauseRelay(ctx, f)
+	case lostReplies:
+		return r.lostReplies(ctx)
+	case killNode, stopNode, pauseNode, killTwoNodes:
+		return r.node(ctx, f)
+	case killDatabase:
+		return r.db.Kill(ctx, func() {})
+	case stopDatabase:
+		return r.db.ShutDown(ctx, func() {})
+	case pauseDatabase:
+		if err := r.db.Server.Pause(); err != nil {
+			return err
+		}
+		return afterwards(r.pass(ctx, f.span(4*time.Second)), r.db.Server.Continue)
+	case network:
+		return r.network(ctx, f)
+	}
+	return fmt.Errorf("unknown fault %q", f.kind)
+}
+
+// afterwards calls do whatever err is.
+func afterwards(err error, do func() error) error {
+	if failed := do(); err == nil {
+		err = failed
+	}
+	return err
+}
+
+// pass lets time pass.
+func (r *run) pass(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// pair returns the relay that leads and the other one.
+func (r *run) pair() (leader, other *member) { return r.relays[r.leader], r.relays[1-r.leader] }
+
+// more keeps the relays busy while something is awaited.
+func (r *run) more() { r.load.allow(5) }
+
+func (r *run) await(ctx context.Context, what string, ok func() bool) error {
+	return await(ctx, &r.changed, what, r.more, ok)
+}
+
+// lead has a relay take over the log.
+func (r *run) lead(ctx context.Context, n int) error {
+	m := r.relays[n]
+	before := m.counts()
+	if err := m.run(); err != nil {
+		return fmt.Errorf("relay %s: %w", m.name, err)
+	}
+	r.leader = n
+	return r.await(ctx, "relay "+m.name+" takes over", func() bool { return m.counts().began > before.began })
+}
+
+// succeed has the other relay take over from one that was killed at a moment, and measures until its first flush.
+func (r *run) succeed(ctx context.Context, died time.Time) error {
+	_, other := r.pair()
+	if err := r.lead(ctx, 1-r.leader); err != nil {
+		return err
+	}
+	err := r.await(ctx, "relay "+other.name+" flushes", func() bool {
+		other.mu.Lock()
+		defer other.mu.Unlock()
+		return !other.fresh
+	})
+	other.mu.Lock()
+	defer other.mu.Unlock()
+	r.report.Takeover = max(r.report.Takeover, other.firstAt.Sub(died))
+	return err
+}
+
+// goesOn waits until the leader has appended something new.
+func (r *run) goesOn(ctx context.Context) error {
+	leader, _ := r.pair()
+	before := leader.counts()
+	r.more()
+	return r.await(ctx, "relay "+leader.name+" goes on", func() bool { return leader.counts().flushed > before.flushed })
+}
+
+// busy waits until the leader is about to append.
+func (r *run) busy(ctx context.Context) error {
+	leader, _ := r.pair()
+	before := leader.counts()
+	return r.await(ctx, "relay "+leader.name+" is about to append", func() bool { return leader.counts().flushing > before.flushing })
+}
+
+// halt waits until a relay stands at a step.
+func (r *run) halt(ctx context.Context, m *member, step string) error {
+	if step == "16 create before" || step == "16 create after" || step == "16 list before" || step == "16 list after" {
+		if err := r.load.freshTable(ctx); err != nil {
+			return err
+		}
+	}
+	if err := m.arm(step); err != nil {
+		return err
+	}
+	return r.halted(ctx, m, step)
+}
+
+func (r *run) halted(ctx context.Context, m *member, step string) error {
+	return r.await(ctx, "relay "+m.name+" comes to step "+step, func() bool { return m.counts().halted == step })
+}
+
+// settle waits, where two relays ran, until one of them knows that it is not the leader.
+func (r *run) settle(ctx context.Context) error {
+	return r.await(ctx, "one of two relays learns that it was replaced", func() bool {
+		first, second := r.relays[0].counts().running, r.relays[1].counts().running
+		if first {
+			r.leader = 0
+		} else if second {
+			r.leader = 1
+		}
+		return first != second
+	})
+}
+
+func (r *run) killRelay(ctx context.Context, f fault) error {
+	if err := r.busy(ctx); err != nil {
+		return err
+	}
+	leader, other := r.pair()
+	leader.mu.Lock()
+	took := leader.took
+	leader.mu.Unlock()
+	if err := r.pass(ctx, f.span(took)); err != nil {
+		return err
+	}
+	if f.over {
+		if err := other.run(); err != nil {
+			return err
+		}
+		if err := leader.kill(ctx); err != nil {
+			return err
+		}
+		r.leader = 1 - r.leader
+		return nil
+	}
+	died := time.Now()
+	if err := leader.kill(ctx); err != nil {
+		return err
+	}
+	return r.succeed(ctx, died)
+}
+
+func (r *run) killAtStep(ctx context.Context, f fault) error {
+	leader, other := r.pair()
+	step, tail := f.step, f.step == tailStep+" before" || f.step == tailStep+" after"
+	if tail {
+		step = "18 data before" // a partition's part of the flush is missing then
+	}
+	if err := r.halt(ctx, leader, step); err != nil {
+		return err
+	}
+	died := time.Now()
+	if err := leader.kill(ctx); err != nil {
+		return err
+	}
+	if !tail {
+		return r.succeed(ctx, died)
+	}
+	if err := other.arm(f.step); err != nil {
+		return err
+	}
+	if err := other.run(); err != nil {
+		return err
+	}
+	if err := r.halted(ctx, other, f.step); err != nil {
+		return err
+	}
+	if err := other.kill(ctx); err != nil {
+		return err
+	}
+	return r.lead(ctx, r.leader)
+}
+
+func (r *run) killStarting(ctx context.Context, f fault) error {
+	leader, other := r.pair()
+	if err := r.busy(ctx); err != nil {
+		return err
+	}
+	if !f.over {
+		if err := leader.kill(ctx); err != nil {
+			return err
+		}
+	}
+	if err := other.arm(f.step); err != nil {
+		return err
+	}
+	if err := other.run(); err != nil {
+		return err
+	}
+	if err := r.halted(ctx, other, f.step); err != nil {
+		return err
+	}
+	if err := other.kill(ctx); err != nil {
+		return err
+	}
+	if err := r.lead(ctx, 1-r.leader); err != nil {
+		return err
+	}
+	return r.settle(ctx)
+}
+
+func (r *run) zombie(ctx context.Context, f fault) error {
+	leader, other := r.pair()
+	if err := r.halt(ctx, leader, f.step); err != nil {
+		return err
+	}
+	if err := leader.process.Pause(); err != nil {
+		return err
+	}
+	err := r.lead(ctx, 1-r.leader)
+	if err == nil {
+		before := other.counts()
+		err = r.await(ctx, "relay "+other.name+" flushes", func() bool { return other.counts().flushed > before.flushed })
+	}
+	if err := afterwards(err, leader.process.Continue); err != nil {
+		return err
+	}
+	if err := leader.goOn(); err != nil {
+		return err
+	}
+	return r.settle(ctx)
+}
+
+// zombieWindow lets an old relay go on just when the new one has looked where the partitions end.
+func (r *run) zombieWindow(ctx context.Context, f fault) error {
+	const looked = "10 read after"
+	leader, other := r.pair()
+	if err := r.halt(ctx, leader, f.step); err != nil {
+		return err
+	}
+	r.spoil(f.toxic)
+	if err := other.arm(looked); err != nil {
+		return err
+	}
+	if err := other.run(); err != nil {
+		return err
+	}
+	if err := r.halted(ctx, other, looked); err != nil {
+		return err
+	}
+	before := leader.counts()
+	if err := leader.goOn(); err != nil {
+		return err
+	}
+	err := r.await(ctx, "relay "+leader.name+" is refused or not", func() bool {
+		now := leader.counts()
+		return now.fenced > before.fenced || now.flushed > before.flushed || now.retries > before.retries || now.began > before.began
+	})
+	if err != nil {
+		return err
+	}
+	r.heal()
+	if err := other.goOn(); err != nil {
+		return err
+	}
+	return r.settle(ctx)
+}
+
+// smallestProduce is more bytes than requests have that carry no rows.
+const smallestProduce = 300
+
+// lateDelivery kills a relay whose requests are held back by the network, and delivers them when its successor has looked where the partitions end.
+func (r *run) lateDelivery(ctx context.Context) error {
+	const looked = "10 read after"
+	leader, other := r.pair()
+	if err := r.halt(ctx, leader, "18 data before"); err != nil {
+		return err
+	}
+	leader.every((*faults.Proxy).Freeze)
+	if err := leader.goOn(); err != nil {
+		return err
+	}
+	if err := r.poll(ctx, "requests are on their way", func() bool { return leader.held() > smallestProduce }); err != nil {
+		return err
+	}
+	if err := leader.kill(ctx); err != nil {
+		return err
+	}
+	if err := other.arm(looked); err != nil {
+		return err
+	}
+	if err := other.run(); err != nil {
+		return err
+	}
+	if err := r.halted(ctx, other, looked); err != nil {
+		return err
+	}
+	leader.every((*faults.Proxy).Thaw)
+	if err := r.poll(ctx, "they are delivered", func() bool { return leader.held() == 0 }); err != nil {
+		return err
+	}
+	if err := other.goOn(); err != nil {
+		return err
+	}
+	r.leader = 1 - r.leader
+	return nil
+}
+
+// poll is await for what nobody tells.
+func (r *run) poll(ctx context.Context, what string, ok func() bool) error {
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for n := 0; !ok(); n++ {
+		if n%50 == 0 {
+			r.more()
+		}
+		select {
+		case <-tick.C:
+		case <-limited.Done():
+			return fmt.Errorf("not within %v: %s", patience, what)
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// usurp has the other relay begin while the first one writes.
+func (r *run) usurp(ctx context.Context) error {
+	if err := r.busy(ctx); err != nil {
+		return err
+	}
+	if err := r.lead(ctx, 1-r.leader); err != nil {
+		return err
+	}
+	return r.settle(ctx)
+}
+
+func (r *run) pauseRelay(ctx context.Context, f fault) error {
+	if err := r.busy(ctx); err != nil {
+		return err
+	}
+	leader, _ := r.pair()
+	if err := leader.process.Pause(); err != nil {
+		return err
+	}
+	var err error
+	if f.over {
+		err = r.lead(ctx, 1-r.leader)
+	}
+	if err == nil {
+		err = r.pass(ctx, f.span(3*time.Second))
+	}
+	if err := afterwards(err, leader.process.Continue); err != nil {
+		return err
+	}
+	if f.over {
+		return r.settle(ctx)
+	}
+	return nil
+}
+
+// lostReplies has the brokers append, and cuts the connections before they can say so.
+func (r *run) lostReplies(ctx context.Context) error {
+	leader, _ := r.pair()
+	if err := r.halt(ctx, leader, "18 data before"); err != nil {
+		return err
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(r.brokers.Brokers()...))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	before, again := int64(-1), int64(-2)
+	calm := func() bool { // the other partitions' parts of the flush have come
+		before, again = again, r.dataEnd(ctx, client)
+		return before == again
+	}
+	if err := r.poll(ctx, "nothing is appended", calm); err != nil {
+		return err
+	}
+	leader.every((*faults.Proxy).Mute)
+	if err := leader.goOn(); err != nil {
+		return err
+	}
+	if err := r.poll(ctx, "something is appended", func() bool { return r.dataEnd(ctx, client) > before }); err != nil {
+		return err
+	}
+	leader.every((*faults.Proxy).Cut)
+	return nil
+}
+
+// dataEnd adds up the ends of the log's row topics; -1 when they cannot be had.
+func (r *run) dataEnd(ctx context.Context, client *kgo.Client) (sum int64) {
+	r.load.mu.Lock()
+	var topics []string
+	for name := range r.load.tables {
+		topics = append(topics, r.pipeline+"."+schema+"."+name)
+	}
+	r.load.mu.Unlock()
+	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topics...)
+	if err != nil {
+		return -1
+	}
+	ends.Each(func(o kadm.ListedOffset) { sum += max(o.Offset, 0) })
+	return sum
+}
+
+// node does something to a Kafka node, and sees that the relay goes on without it.
+func (r *run) node(ctx context.Context, f fault) error {
+	nodes := []*servers.Server{r.brokers.Nodes[f.node]}
+	if f.kind == killTwoNodes {
+		nodes = append(nodes, r.brokers.Nodes[(f.node+1)%len(r.brokers.Nodes)])
+	}
+	if err := r.busy(ctx); err != nil {
+		return err
+	}
+	for _, s := range nodes {
+		do := s.Kill
+		switch f.kind {
+		case stopNode:
+			do = func() error { return s.Stop(ctx) }
+		case pauseNode:
+			do = s.Pause
+		}
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	var err error
+	switch f.kind {
+	case killTwoNodes:
+		err = r.pass(ctx, f.span(3*time.Second))
+	case pauseNode:
+		err = r.pass(ctx, f.span(8*time.Second))
+	default:
+		err = r.goesOn(ctx)
+	}
+	restarted := make(chan error, len(nodes))
+	for _, s := range nodes {
+		go func() {
+			if f.kind == pauseNode {
+				restarted <- s.Continue()
+			} else {
+				restarted <- s.Restart(ctx)
+			}
+		}()
+	}
+	for range nodes {
+		err = afterwards(err, func() error { return <-restarted })
+	}
+	if err != nil {
+		return err
+	}
+	return r.brokers.Await(ctx, len(r.brokers.Nodes))
+}
+
+// proxies are the networks of a place.
+func (r *run) proxies(where string) (list []*faults.Proxy) {
+	for _, m := range r.relays {
+		switch where {
+		case toDatabase:
+			list = append(list, m.database)
+		case toKafka:
+			list = append(list, m.kafka...)
+		}
+	}
+	if where == amongNodes {
+		return r.brokers.proxies[servers.Replication]
+	}
+	return list
+}
+
+// spoil makes a network slower until heal.
+func (r *run) spoil(t toxic) {
+	for _, p := range r.proxies(t.where) {
+		switch t.kind {
+		case latency:
+			p.Latency(time.Duration(t.amount) * time.Millisecond)
+		case bandwidth:
+			p.Bandwidth(t.amount << 10)
+		}
+	}
+}
+
+// heal makes all networks well.
+func (r *run) heal() {
+	for _, where := range []string{toKafka, toDatabase, amongNodes} {
+		for _, p := range r.proxies(where) {
+			p.Limit(0)
+			p.Heal()
+		}
+	}
+}
+
+// network breaks connections for a while.
+func (r *run) network(ctx context.Context, f fault) error {
+	if err := r.busy(ctx); err != nil {
+		return err
+	}
+	for n, p := range r.proxies(f.toxic.where) {
+		switch f.toxic.kind {
+		case halfOpen:
+			p.Freeze()
+		case cut:
+			p.Cut()
+		case refused:
+			p.Refuse(true)
+			p.Cut()
+		case cutAfter:
+			p.Limit(int64(100 + (n+1)*f.toxic.amount))
+			p.Cut()
+		}
+	}
+	return r.pass(ctx, time.Duration(f.toxic.amount)*time.Millisecond)
+}

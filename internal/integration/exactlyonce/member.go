@@ -1,0 +1,174 @@
+package exactlyonce
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/millrace-go/millrace/internal/integration/faults"
+	"github.com/millrace-go/millrace/internal/integration/supervise"
+)
+
+// member is one of the two relays, as its supervisor sees it.
+type member struct {
+	name     string
+	process  *supervise.Process
+	kafka    []*faults.Proxy // by node
+	database *faults.Proxy
+	say      func(format string, args ...any)
+	changed  *supervise.Pulse // something happened to any relay
+	ended    chan struct{}
+
+	mu       sync.Mutex
+	readies  int    // starts of the process that have come so far
+	running  bool   // it was told to relay, and neither died since nor learned of a successor
+	began    int    // times that it took over the log
+	flushing int    // flushes begun
+	flushed  int    // flushes done
+	fenced   int    // times that it learned of a successor
+	halted   string // the step where it waits
+	tails    int    // unfinished flushes of a predecessor, finished
+	retries  int
+	took     time.Duration // a flush, on average
+	peak     uint64        // resident bytes
+	firstAt  time.Time     // of the first flush since it began
+	fresh    bool          // it has begun and not flushed yet
+}
+
+func newMember(name string, t task, log io.Writer, say func(string, ...any), changed *supervise.Pulse) *member {
+	m := &member{name: name, say: say, changed: changed, ended: make(chan struct{})}
+	t.Name = name
+	m.process = supervise.NewProcess(RelayChild, t, log, m.heard)
+	return m
+}
+
+// heard takes a line of the relay's process.
+func (m *member) heard(line []byte) (working bool) {
+	var e event
+	if json.Unmarshal(line, &e) != nil {
+		return false // the torn last line of one that was killed
+	}
+	m.mu.Lock()
+	switch e.Kind {
+	case eventReady:
+		m.readies++
+		m.halted, m.running = "", false
+		working = true
+	case eventBegan:
+		m.began++
+		m.fresh = true
+	case eventTail:
+		if e.Records > 0 {
+			m.tails++
+		}
+	case eventFlushing:
+		m.flushing++
+	case eventFlushed:
+		m.flushed++
+		m.took = (3*m.took + e.Took) / 4
+		if m.fresh {
+			m.fresh, m.firstAt = false, time.Now()
+		}
+	case eventFenced:
+		m.fenced++
+		m.running = false
+	case eventHalted:
+		m.halted = e.Step
+	case eventRetry:
+		m.retries++
+	case eventMemory:
+		m.peak = max(m.peak, e.Peak)
+	}
+	m.mu.Unlock()
+	m.changed.Beat()
+	return working
+}
+
+// counts is a member's state at one moment.
+type counts struct {
+	began, flushing, flushed, fenced, retries int
+	halted                                    string
+	running                                   bool
+}
+
+func (m *member) counts() counts {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return counts{m.began, m.flushing, m.flushed, m.fenced, m.retries, m.halted, m.running}
+}
+
+// patience is how long the relays may take for anything.
+const patience = 90 * time.Second
+
+// await waits until ok, which is asked again whenever something happened to a relay. Each second nudge is called.
+func await(ctx context.Context, changed *supervise.Pulse, what string, nudge func(), ok func() bool) error {
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		next := changed.Next()
+		if ok() {
+			return nil
+		}
+		select {
+		case <-next:
+		case <-tick.C:
+			if nudge != nil {
+				nudge()
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-late.C:
+			return fmt.Errorf("not within %v: %s", patience, what)
+		}
+	}
+}
+
+// kill ends the process with SIGKILL, and returns when its successor waits to be told.
+func (m *member) kill(ctx context.Context) error {
+	m.mu.Lock()
+	readies := m.readies
+	m.mu.Unlock()
+	m.process.Kill()
+	return await(ctx, m.changed, "relay "+m.name+" is started again", nil, func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.readies > readies
+	})
+}
+
+// run tells the relay to begin.
+func (m *member) run() error {
+	m.mu.Lock()
+	m.running = true
+	m.mu.Unlock()
+	return m.process.Tell(order{Do: doRun})
+}
+
+// arm makes the relay wait when it comes to a step.
+func (m *member) arm(step string) error {
+	m.mu.Lock()
+	m.halted = ""
+	m.mu.Unlock()
+	return m.process.Tell(order{Do: doHalt, Step: step})
+}
+
+// goOn ends the wait.
+func (m *member) goOn() error { return m.process.Tell(order{Do: doGo}) }
+
+// held tells how many bytes its networks to Kafka hold back.
+func (m *member) held() (n int64) {
+	m.every(func(p *faults.Proxy) { n += p.Held() })
+	return n
+}
+
+// every calls do for each of the relay's networks to Kafka.
+func (m *member) every(do func(*faults.Proxy)) {
+	for _, p := range m.kafka {
+		do(p)
+	}
+}
