@@ -371,6 +371,9 @@ func codecOf(name string) (compress.Codec, error) {
 	if name == "none" {
 		return nil, nil
 	}
+	if name == "lz4" {
+		return &lz4Codec{}, nil
+	}
 	for _, codec := range compress.Codecs {
 		if codec != nil && codec.Name() == name {
 			return codec, nil

@@ -128,6 +128,19 @@ func TestBatchCutOff(t *testing.T) {
 	}
 }
 
+// TestLZ4Blocks: readers of an lz4 frame make room for a block of the size that its head names.
+func TestLZ4Blocks(t *testing.T) {
+	set := encodeSample(t, "lz4")
+	const magic, blockSize64KiB = 0x184d2204, 4
+	frame := set[headerBytes:]
+	if got := binary.LittleEndian.Uint32(frame); got != magic {
+		t.Fatalf("no lz4 frame: %x", got)
+	}
+	if got := frame[5] >> 4; got != blockSize64KiB {
+		t.Errorf("block size %d, want %d", got, blockSize64KiB)
+	}
+}
+
 func TestVarintLen(t *testing.T) {
 	for shift := range 64 {
 		for _, n := range []int64{1 << shift, 1<<shift - 1, -1 << shift, 1<<shift + 1} {
