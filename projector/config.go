@@ -16,8 +16,11 @@ type Config struct {
 	Log eventstore.Log
 	// Sinks hold the documents, one of each [Sink.Kind] that a projector's target names.
 	Sinks []Sink
-	// Projectors are [Query] and [Fold] values. Names and targets are unique.
+	// Projectors are [Query], [Fold] and [Join] values. Names and targets are unique.
 	Projectors []Projector
+
+	// States hold the local states of [Join] projectors. Nil keeps them in memory, in the Runner: a new process builds them from the log.
+	States LocalStates
 
 	// Routes are those that the log's writer was given: they tell in which topics a table's rows are. Nil is right where the writer has none.
 	Routes eventstore.Routes
@@ -134,6 +137,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.States == nil {
+		c.States = NewMemoryStates()
 	}
 	c.Routes = slices.Clone(c.Routes)
 	if err := c.Routes.Validate(); err != nil {

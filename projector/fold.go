@@ -105,10 +105,10 @@ func (f Fold[D]) definition() definition {
 
 func (f Fold[D]) check(context.Context) error { return nil }
 
-func (f Fold[D]) start(l *loop, progress eventstore.CSN) engine {
+func (f Fold[D]) start(_ context.Context, l *loop, progress eventstore.CSN) (engine, error) {
 	e := &foldEngine[D]{loop: l, progress: progress, docs: map[string]*foldDoc[D]{}, sources: map[table][]foldSource[D]{}}
 	for _, s := range f.Sources {
 		e.sources[s.table] = append(e.sources[s.table], s.open())
 	}
-	return e
+	return e, nil
 }

@@ -13,6 +13,7 @@ import (
 
 // foldEngine is a [Fold] at work. All its state is in memory and comes from the log, so it reads from the beginning.
 type foldEngine[D any] struct {
+	stateless
 	loop     *loop
 	progress eventstore.CSN // the sink has everything up to it
 	sources  map[table][]foldSource[D]

@@ -58,11 +58,17 @@ type window struct {
 func (l *loop) run(ctx context.Context) error {
 	work, stop := drainContext(ctx, l.cfg.DrainTimeout)
 	defer stop()
-	err := l.open(ctx)
-	if err == nil {
-		err = l.follow(ctx, work)
-	} else if ctx.Err() != nil {
-		err = nil // nothing was in hand yet
+	err := l.live(ctx, work)
+	for backoff := minBackoff; errors.Is(err, ErrStateLost) && ctx.Err() == nil; backoff = min(2*backoff, maxBackoff) {
+		l.retrying("build the local state anew", 1, backoff, err)
+		if removed := l.cfg.States.Remove(ctx, l.def.name); removed != nil {
+			err = fmt.Errorf("remove local state: %w", removed)
+			break
+		}
+		if sleep(ctx, backoff) {
+			l.state.retrying(nil)
+			err = l.live(ctx, work)
+		}
 	}
 	if err == nil {
 		l.state.stop(nil)
@@ -81,6 +87,23 @@ func (l *loop) run(ctx context.Context) error {
 		l.cfg.Hooks.OnHalt(HaltInfo{Projector: l.def.name, CSN: l.written, Err: err})
 	}
 	return err
+}
+
+// live is a life of the projector's engine.
+func (l *loop) live(ctx, work context.Context) (err error) {
+	l.engine = nil
+	defer func() {
+		if l.engine != nil {
+			err = errors.Join(err, l.engine.close())
+		}
+	}()
+	if err := l.open(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // nothing was in hand yet
+		}
+		return err
+	}
+	return l.follow(ctx, work)
 }
 
 // errDrain ends a cut at a transaction's end because the runner is told to stop.
@@ -115,9 +138,9 @@ func (l *loop) follow(ctx, work context.Context) error {
 				err = nil
 			}
 		case <-timer.C:
-			if l.windowOver() {
+			if l.windowOver() || l.mustSpread() {
 				err = l.flush(work)
-			} else if l.pending() == 0 {
+			} else if l.pending() == 0 && !l.inTransaction() {
 				err = l.rest(work)
 			}
 		case <-l.state.nudge:
@@ -146,6 +169,8 @@ func (l *loop) catchingUp() bool { return l.applied < l.headAtStart }
 func (l *loop) deadline() time.Time {
 	switch {
 	case l.inTransaction():
+	case l.mustSpread():
+		return time.Now()
 	case l.pending() > 0 && !l.catchingUp():
 		return l.window.opened.Add(l.cfg.Window)
 	case l.pending() == 0 && l.written > l.saved.CSN && l.logID != "":
@@ -153,6 +178,9 @@ func (l *loop) deadline() time.Time {
 	}
 	return time.Time{}
 }
+
+// mustSpread tells whether documents wait to be written between the windows.
+func (l *loop) mustSpread() bool { return !l.inTransaction() && l.engine.spreading() > 0 }
 
 func (l *loop) windowOver() bool {
 	return l.pending() > 0 && !l.inTransaction() &&
@@ -271,11 +299,14 @@ func (l *loop) flush(ctx context.Context) error {
 	began := time.Now()
 	w := &writer{loop: l, info: WindowInfo{Projector: l.def.name, CSN: l.applied, Transactions: l.window.transactions,
 		Changes: l.window.changes, Committed: l.window.committed}}
-	if err := l.engine.flush(ctx, point{csn: l.applied, executed: l.executed}, w); err != nil {
+	if err := l.engine.flush(ctx, point{csn: l.applied, executed: l.executed, waited: l.state.wanted(l.applied)}, w); err != nil {
 		return err
 	}
 	w.info.Duration = time.Since(began)
 	l.window = window{committed: l.window.committed}
+	if l.pending() > 0 {
+		l.window.opened = time.Now()
+	}
 	l.state.update(func(s *Status) {
 		if s.Pending = l.pending(); !w.info.Committed.IsZero() {
 			s.Freshness = time.Since(w.info.Committed)
@@ -290,16 +321,28 @@ func (l *loop) flush(ctx context.Context) error {
 	return l.rest(ctx)
 }
 
-// wrote says that everything up to applied is in the sink.
+// wrote says that everything up to applied is in the sink, but for what the engine has left out.
 func (l *loop) wrote(ctx context.Context) error {
-	l.written = max(l.written, l.applied)
-	l.state.update(func(s *Status) { s.CSN, s.Pending = l.written, 0 })
+	l.reach()
+	l.state.update(func(s *Status) { s.CSN, s.Pending, s.Spread = l.written, l.pending(), l.engine.spreading() })
 	return l.publish(ctx)
+}
+
+// reach moves written up to the oldest change that is not in the sink.
+func (l *loop) reach() {
+	reached := l.applied
+	if oldest := l.engine.oldestPending(); oldest > 0 {
+		reached = min(reached, oldest-1)
+	}
+	l.written = max(l.written, reached)
 }
 
 // rest records what is written.
 func (l *loop) rest(ctx context.Context) error {
 	l.savedAt = time.Now()
+	if err := l.engine.settle(l.applied); err != nil {
+		return err
+	}
 	p := l.saved
 	p.CSN = l.written
 	return l.save(ctx, p)

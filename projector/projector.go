@@ -7,13 +7,13 @@ import (
 	"github.com/millrace-go/millrace/eventstore"
 )
 
-// Projector is the definition of a read model: a [Query] or a [Fold]. It is a value without state; a [Runner] runs it.
+// Projector is the definition of a read model: a [Query], a [Fold] or a [Join]. It is a value without state; a [Runner] runs it.
 type Projector interface {
 	definition() definition
 	// check verifies what the definition needs besides log and sink, before anything is written.
 	check(ctx context.Context) error
 	// start returns a fresh engine; documents up to progress are written already.
-	start(l *loop, progress eventstore.CSN) engine
+	start(ctx context.Context, l *loop, progress eventstore.CSN) (engine, error)
 }
 
 // TargetOf returns where a projector keeps its documents.
@@ -50,11 +50,29 @@ type engine interface {
 	pending() int
 	// flush writes what is pending, up to a transaction's end. What may pass it repeats itself, for ever; its error is final, or ctx's.
 	flush(ctx context.Context, at point, w *writer) error
+	// spreading is the number of documents that wait to be written between the windows. While it is not 0 flush is called again and again.
+	spreading() int
+	// oldestPending is the csn of the first change that flush has left out of the sink; 0 when there is none.
+	oldestPending() eventstore.CSN
+	// settle makes durable what was read, all transactions up to csn.
+	settle(csn eventstore.CSN) error
+	// close ends the engine.
+	close() error
 }
+
+// stateless is what an engine has in common with others that keep nothing besides the documents.
+type stateless struct{}
+
+func (stateless) spreading() int                { return 0 }
+func (stateless) oldestPending() eventstore.CSN { return 0 }
+func (stateless) settle(eventstore.CSN) error   { return nil }
+func (stateless) close() error                  { return nil }
 
 // point is a transaction's end in the log that everything before it was read of.
 type point struct {
 	csn eventstore.CSN
 	// executed covers csn: a database that has executed it shows at least everything up to csn.
 	executed eventstore.Position
+	// waited says that somebody waits for its documents.
+	waited bool
 }

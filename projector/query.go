@@ -132,9 +132,9 @@ func (q Query) definition() definition {
 
 func (q Query) check(ctx context.Context) error { return q.Database.Check(ctx) }
 
-func (q Query) start(l *loop, progress eventstore.CSN) engine {
+func (q Query) start(_ context.Context, l *loop, progress eventstore.CSN) (engine, error) {
 	if q.LoadDocuments == 0 {
 		q.LoadDocuments = 500
 	}
-	return &queryEngine{loop: l, query: q, progress: progress, seen: map[table]bool{}, ids: newKeySet(), via: make([]keySet, len(q.Tables))}
+	return &queryEngine{loop: l, query: q, progress: progress, seen: map[table]bool{}, ids: newKeySet(), via: make([]keySet, len(q.Tables))}, nil
 }

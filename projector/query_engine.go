@@ -17,6 +17,7 @@ const resolveKeys = 1_000
 
 // queryEngine is a [Query] at work: the ids, and the keys that lead to ids, of the window.
 type queryEngine struct {
+	stateless
 	loop     *loop
 	query    Query
 	progress eventstore.CSN

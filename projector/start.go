@@ -69,9 +69,12 @@ func (l *loop) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("prepare target %q: %w", target.Name, err)
 	}
-	l.engine = l.projector.start(l, p.CSN)
+	if l.engine, err = l.projector.start(ctx, l, p.CSN); err != nil {
+		return err
+	}
 	l.applied, l.last, l.executed = l.engine.after(), eventstore.Place{CSN: l.engine.after(), Index: ^uint64(0)}, eventstore.Position{}
 	l.written = p.CSN
+	l.reach()
 	l.published, l.replaces = live && published == l.generation, live
 	l.state.update(func(s *Status) {
 		s.Generation, s.Published, s.CSN, s.HeadCSN = l.generation, l.published, p.CSN, head.CSN

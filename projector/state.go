@@ -26,6 +26,9 @@ type Status struct {
 	CSN, HeadCSN eventstore.CSN
 	// Pending is the number of documents that wait for their window's end.
 	Pending int
+	// Spread is the number of documents that wait for their turn because a change concerned very many, or because all are built. The others do not
+	// wait for them; CSN does.
+	Spread int
 	// Freshness is how long after its commit the newest commit's documents were acknowledged, when last some were. MariaDB's commit
 	// times have whole seconds.
 	Freshness time.Duration

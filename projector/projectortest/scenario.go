@@ -41,9 +41,10 @@ const (
 	Live Mode = "live"
 	// Backlog: a process that starts when everything has happened, and sees it as one window.
 	Backlog Mode = "backlog"
-	// Restart: the process ends after each transaction.
+	// Restart: the process ends after each transaction. The local state of a Join is kept.
 	Restart Mode = "restart"
-	// Redeliver: the process dies after each transaction, before it can record its progress, and so sees everything again.
+	// Redeliver: the process dies after each transaction, before it can record its progress, and so sees everything again. The local state of a Join
+	// is lost.
 	Redeliver Mode = "redeliver"
 )
 
@@ -174,6 +175,9 @@ func (s *Scenario) playIn(mode Mode) (outcome, error) {
 	feed.Keys = s.keys
 	memory := projector.NewMemorySink()
 	p := &play{log: log, feed: feed, p: s.p, sink: &scenarioSink{Sink: memory, kind: projector.TargetOf(s.p).Sink, forget: mode == Redeliver, wrote: map[string]bool{}}}
+	if mode == Restart {
+		p.states = projector.NewMemoryStates()
+	}
 	defer p.stop()
 	for i, changes := range slices.Concat(s.given, s.when) {
 		if i == len(s.given) {
@@ -211,6 +215,7 @@ type play struct {
 	feed   *Feed
 	p      projector.Projector
 	sink   *scenarioSink
+	states projector.LocalStates // nil: those of each runner
 	runner *projector.Runner
 	cancel context.CancelFunc
 	done   chan error
@@ -219,7 +224,7 @@ type play struct {
 // follow runs the projector up to a csn.
 func (p *play) follow(ctx context.Context, csn eventstore.CSN) error {
 	if p.runner == nil {
-		runner, err := projector.NewRunner(projector.Config{Log: p.log, Sinks: []projector.Sink{p.sink}, Projectors: []projector.Projector{p.p}})
+		runner, err := projector.NewRunner(projector.Config{Log: p.log, Sinks: []projector.Sink{p.sink}, Projectors: []projector.Projector{p.p}, States: p.states})
 		if err != nil {
 			return err
 		}
