@@ -34,6 +34,8 @@
 //	relay, err := cdc.NewRelay(cdc.Config{Source: source, Log: log})
 //	err = relay.Run(ctx) // blocks; cancel ctx to drain
 //
+// With Config.Standby any number of relays run for one log: one leads, the others wait and take over.
+//
 // A source with several servers is a [Topology]: the relay follows one of them, and another one when that fails. What to do
 // when servers change is in docs/operations.md.
 //

@@ -12,6 +12,10 @@ type Hooks struct {
 	Began func(BeginInfo)
 	// TailFinished is called when what a predecessor had begun is complete and recorded.
 	TailFinished func(TailInfo)
+	// Standby is called when a relay that waits for its turn (Config.Standby) sees who leads, or that nobody does, and Leading when its turn
+	// has come and a predecessor's tail is finished: it appends from now on. Leading is called without Config.Standby, too.
+	Standby func(StandbyInfo)
+	Leading func(LeadingInfo)
 	// Flushing is called before a flush is appended, Flushed when it is appended and, at a transaction's end, recorded.
 	Flushing func(FlushInfo)
 	Flushed  func(FlushInfo)
@@ -28,6 +32,22 @@ type BeginInfo struct {
 	Position Position       // of the last watermark
 	Server   string         // the server that is followed, of a source with several
 	Tail     int            // transactions of which records stand above the watermark
+	Epoch    uint64         // of the log's writer; see [eventstore.Start]
+}
+
+// StandbyInfo says who leads while a relay waits.
+type StandbyInfo struct {
+	Leader string // the Config.Name of the relay that leads, empty where none does
+	Term   uint64 // rises with each leader
+}
+
+// LeadingInfo says how a relay's turn began. Silence and Took together are how long nobody appended.
+type LeadingInfo struct {
+	Name    string        // the relay's own; empty without Config.Standby
+	Term    uint64        // rises with each leader; 0 without Config.Standby
+	Epoch   uint64        // of the log's writer; see [eventstore.Start]
+	Silence time.Duration // since the last sign of another leader, as far as this relay saw it; 0 without Config.Standby
+	Took    time.Duration // from then until the relay could append: fence, tail and stream
 }
 
 // TailInfo says what of a predecessor's flush was finished.
@@ -57,6 +77,18 @@ type RetryInfo struct {
 func (h Hooks) began(i BeginInfo) {
 	if h.Began != nil {
 		h.Began(i)
+	}
+}
+
+func (h Hooks) standby(i StandbyInfo) {
+	if h.Standby != nil {
+		h.Standby(i)
+	}
+}
+
+func (h Hooks) leading(i LeadingInfo) {
+	if h.Leading != nil {
+		h.Leading(i)
 	}
 }
 

@@ -49,6 +49,15 @@ type Config struct {
 	// DrainTimeout bounds what Run does after its context has ended: the flush in hand is still appended and recorded. Default 10 s.
 	DrainTimeout time.Duration
 
+	// Standby makes the relay one of any number that run for one log: one leads and writes, the others wait, and one of them takes over when
+	// it ends, dies, hangs or is cut off from the log. Give it to all relays of the log, which must be an [eventstore.LeaderLog].
+	Standby bool
+	// Name tells the relays of a log apart, for humans. Default: the host's name and the process id.
+	Name string
+	// Patience is how long a leader may be silent until a standby takes its place. A shorter one takes over sooner, and more often without
+	// need, which costs some hundred milliseconds and nothing else. The same for all relays of a log. Default 2 s, at least 100 ms.
+	Patience time.Duration
+
 	// Logger gets what an operator wants to know; nil is silent.
 	Logger *slog.Logger
 	// Hooks are called on events, from the relay's own goroutines: they must return soon.
@@ -58,6 +67,7 @@ type Config struct {
 const (
 	defaultMaxBytes = 64 << 20
 	minMaxBytes     = 1 << 20
+	minPatience     = 100 * time.Millisecond
 )
 
 // ErrSourceBehind says that the log holds commits that the server does not have: it lost them, or it is another server's copy.
@@ -71,7 +81,7 @@ var ErrForeignServer = errors.New("the server has another history than the log")
 var ErrConfigChanged = errors.New("the log's unfinished end was written with another configuration")
 
 // Relay carries the commits of a source into a log, each exactly once and in commit order. Any number may run for one log: the last
-// one to begin wins, the others stop with [eventstore.ErrFenced].
+// one to begin wins, the others stop with [eventstore.ErrFenced], or wait for their turn (Config.Standby).
 type Relay struct {
 	cfg   Config
 	rules rules
@@ -116,12 +126,22 @@ func NewRelay(cfg Config) (*Relay, error) {
 		{"DrainTimeout", &cfg.DrainTimeout, 10 * time.Second},
 		{"WatchPeriod", &cfg.WatchPeriod, time.Minute},
 		{"PurgeWarning", &cfg.PurgeWarning, 0},
+		{"Patience", &cfg.Patience, eventstore.DefaultPatience},
 	} {
 		if *span.value < 0 {
 			problems = append(problems, fmt.Errorf("%s is %v, want a duration, or 0 for the default", span.name, *span.value))
 		} else if *span.value == 0 {
 			*span.value = span.byDef
 		}
+	}
+	if cfg.Patience > 0 && cfg.Patience < minPatience {
+		problems = append(problems, fmt.Errorf("Patience is %v, want at least %v, or 0 for %v", cfg.Patience, minPatience, eventstore.DefaultPatience))
+	}
+	if _, ok := cfg.Log.(eventstore.LeaderLog); cfg.Standby && cfg.Log != nil && !ok {
+		problems = append(problems, fmt.Errorf("Standby needs a Log that is an eventstore.LeaderLog, %T is none", cfg.Log))
+	}
+	if cfg.Name == "" {
+		cfg.Name = defaultName()
 	}
 	rules := rules{filters: slices.Clone(cfg.RowFilters), routes: slices.Clone(cfg.Routes)}
 	if err := rules.validate(); err != nil {
@@ -144,9 +164,12 @@ const (
 )
 
 // Run checks the source, takes over the log and relays until ctx ends; then it stops reading, appends and records what is in hand,
-// and returns nil. What may pass (server or log unreachable) is retried for ever with backoff once the relay has run; before that,
+// and returns nil. What may pass (server or log unreachable) is retried for ever with backoff once the relay has run, or stands by; before that,
 // and for anything that does not pass, Run returns the error: wrong settings ([*CheckError]), [ErrPositionLost],
 // [ErrSourceBehind], [ErrForeignServer], [ErrConfigChanged], [*DecodeError], [*RowFilterError], [eventstore.ErrFenced], [eventstore.ErrLogMismatch], [*eventstore.RecordError].
+//
+// With Config.Standby it waits for its turn first, and again whenever another relay has taken over, so it never returns ErrFenced. An error
+// that may pass ends its turn, too: another relay may reach what this one does not.
 //
 // Everything up to the last watermark is safe whatever Run returns, and running again goes on from there.
 func (r *Relay) Run(ctx context.Context) error {
@@ -154,16 +177,29 @@ func (r *Relay) Run(ctx context.Context) error {
 		return r.stopped(ctx, err)
 	}
 	backoff, servers := minBackoff, newServers(r.cfg.Source)
-	for ran := false; ; {
-		s := &session{Config: r.cfg, rules: &r.rules, config: r.rules.configID(r.cfg.Source.ConfigID()), tables: newDefinitions(), logger: r.log, servers: servers}
-		err := s.run(ctx)
-		if err == nil || ctx.Err() != nil && !s.draining {
-			return nil
+	for ran := r.cfg.Standby; ; {
+		t, err := r.lead(ctx)
+		if err != nil {
+			return r.stopped(ctx, err)
 		}
+		s := &session{Config: r.cfg, rules: &r.rules, config: r.rules.configID(r.cfg.Source.ConfigID()), tables: newDefinitions(), logger: r.log, servers: servers, turn: t}
+		err = s.run(t.ctx)
+		r.over(ctx, t)
 		if s.running {
 			ran, backoff = true, minBackoff
 		}
-		if !ran || ctx.Err() != nil || !isUnavailable(err) || errors.Is(err, ErrSourceBehind) {
+		fenced := r.cfg.Standby && errors.Is(err, eventstore.ErrFenced)
+		switch {
+		case ctx.Err() != nil && (err == nil || !s.draining || fenced):
+			return nil
+		case t.lost() && (err == nil || fenced || isUnavailable(err)):
+			r.log.Warn("another relay leads", "err", err)
+			continue
+		case err == nil:
+			return nil
+		case fenced:
+			backoff = max(backoff, fencedBackoff)
+		case !ran || ctx.Err() != nil || !isUnavailable(err) || errors.Is(err, ErrSourceBehind):
 			return r.stopped(ctx, err)
 		}
 		r.log.Warn("relay interrupted, beginning again", "in", backoff, "err", err)
@@ -182,14 +218,33 @@ func (r *Relay) check(ctx context.Context) error {
 	if err := r.cfg.Source.Check(ctx); err != nil {
 		return err
 	}
-	_, found, err := r.cfg.Log.Head(ctx)
+	head, found, err := r.cfg.Log.Head(ctx)
 	if err != nil {
 		return fmt.Errorf("read the log's head: %w", err)
 	}
 	if !found {
 		_, err = r.cfg.Source.Oldest(ctx)
+		return err
 	}
-	return err
+	return r.checkHistory(ctx, head)
+}
+
+// checkHistory refuses a source none of whose servers has to do with the log: two pipelines were given one name. Were it found after the
+// fence only, the other pipeline's relay would have been stopped.
+func (r *Relay) checkHistory(ctx context.Context, head eventstore.Watermark) error {
+	var foreign []error
+	for _, server := range newServers(r.cfg.Source).list {
+		executed, err := server.Executed(ctx)
+		if err != nil {
+			return nil //nolint:nilerr // it is asked again when it is needed
+		}
+		if err := related(executed, head.Position); err == nil {
+			return nil
+		} else {
+			foreign = append(foreign, err)
+		}
+	}
+	return errors.Join(foreign...)
 }
 
 func (r *Relay) stopped(ctx context.Context, err error) error {

@@ -21,6 +21,7 @@ type session struct {
 	config  string // id of everything that decides about records
 	logger  *slog.Logger
 	servers *servers
+	turn    *turn
 
 	writer   eventstore.Writer
 	last     eventstore.Watermark // the last one written or found
@@ -48,7 +49,7 @@ func (s *session) run(ctx context.Context) (err error) {
 	start := s.writer.Start()
 	s.logger.Info("relay began", "csn", s.last.CSN, "position", s.last.Position.String(), "tail", len(start.Tail.Landed))
 	s.Hooks.began(BeginInfo{New: !start.Found, CSN: s.last.CSN, Position: s.last.Position, Server: s.servers.current().Name,
-		Tail: len(start.Tail.Landed)})
+		Tail: len(start.Tail.Landed), Epoch: start.Epoch})
 
 	s.running = true
 	if start.Tail.Stamp != nil {
@@ -56,6 +57,9 @@ func (s *session) run(ctx context.Context) (err error) {
 			return fmt.Errorf("finish tail: %w", err)
 		}
 	}
+	info := s.turn.info(start)
+	s.logger.Info("relay leads", "term", info.Term, "epoch", info.Epoch, "silence", info.Silence, "took", info.Took)
+	s.Hooks.leading(info)
 	return s.relay(ctx, stream, tail)
 }
 

@@ -33,6 +33,10 @@
 // A writer that was fenced gets [ErrFenced] and must write nothing more. After any other error of Append or Watermark the
 // outcome is unknown: close the writer and Begin again.
 //
+// # Several writers
+//
+// A [LeaderLog] lets would-be writers agree on one that leads. That is about time only: what keeps them apart is Begin.
+//
 // # The reader's duties
 //
 // [Log.Cuts] is an iterator over cuts, and each [Cut.Records] an iterator over records: neither is ever a slice, because a cut

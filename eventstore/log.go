@@ -92,6 +92,8 @@ type Start struct {
 	// Watermark is the last one; Found is false where the log holds none (a new log).
 	Watermark Watermark
 	Found     bool
+	// Epoch numbers the log's writers: a newer one has a higher epoch, until the store begins to count anew, as Kafka does after 32,767.
+	Epoch uint64
 	// Tail is what stands above the watermark: at most the last flush of the writer before, landed in part.
 	Tail Tail
 }

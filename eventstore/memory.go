@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/millrace-go/millrace/internal/election"
 )
 
 const (
@@ -33,6 +35,10 @@ type MemoryLog struct {
 	marks   []Watermark   // rising by csn, repeats included
 	changed chan struct{} // closed and replaced at each change that a reader may wait for
 	closed  bool
+
+	beats  []election.Entry // the last ones of what contenders say; see Lead
+	beaten int64            // offset after the last
+	beat   chan struct{}    // closed and replaced with each
 }
 
 // memoryPartition is one partition. Records are only ever added at the end and never modified, so a slice of them may be read
@@ -64,6 +70,7 @@ func NewMemoryLog() *MemoryLog {
 		MaxRecordBytes: defaultMaxRecordBytes,
 		topics:         make(map[string][]*memoryPartition),
 		changed:        make(chan struct{}),
+		beat:           make(chan struct{}),
 	}
 }
 
@@ -78,9 +85,9 @@ func (l *MemoryLog) Begin(ctx context.Context) (Writer, error) {
 		return nil, fmt.Errorf("begin: %w", ErrClosed)
 	}
 	l.epoch++
-	w := &memoryWriter{log: l, epoch: l.epoch}
+	w := &memoryWriter{log: l, epoch: l.epoch, start: Start{Epoch: l.epoch}}
 	if last := l.lastMark(); last != nil {
-		w.start = Start{Watermark: *last, Found: true, Tail: l.tail(last.CSN)}
+		w.start = Start{Watermark: *last, Found: true, Tail: l.tail(last.CSN), Epoch: l.epoch}
 	}
 	return w, nil
 }
@@ -108,6 +115,7 @@ func (l *MemoryLog) Close() error {
 	if !l.closed {
 		l.closed = true
 		close(l.changed)
+		close(l.beat)
 	}
 	return nil
 }

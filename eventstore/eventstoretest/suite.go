@@ -64,6 +64,11 @@ func TestLog(t *testing.T, h Harness) {
 		{"cancel while waiting", cancelWaiting},
 		{"cancel inside a cut", cancelInsideCut},
 		{"readers beside a writer", concurrentReaders},
+
+		{"one of several leads", oneLeads},
+		{"a dead leader is replaced", deadLeader},
+		{"a former leader is fenced", formerLeader},
+		{"cancel while another leads", cancelContending},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

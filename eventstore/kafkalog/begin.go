@@ -95,7 +95,7 @@ func (l *Log) prepareTopics(ctx context.Context) error {
 	if _, ok := topics[name]; ok {
 		return nil
 	}
-	if err := l.createTopic(ctx, name, 1); err != nil {
+	if err := l.createTopic(ctx, name, 1, l.cfg.settings()); err != nil {
 		return err
 	}
 	// Another process may have made it meanwhile.

@@ -23,6 +23,10 @@
 // A fence is good for as long as the broker remembers it. Until a lease keeps it alive, a writer ends itself after twelve hours
 // with [eventstore.ErrUnavailable], and its owner begins again.
 //
+// # Leading
+//
+// [Log.Lead] is over the topic "<pipeline>.leader", whose records nobody but the contenders reads, and which is kept for an hour.
+//
 // # Reading
 //
 // [Log.Cuts] follows the watermark topic, and fetches the data partitions ahead of the reader, up to the ends that the watermarks

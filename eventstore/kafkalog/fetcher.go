@@ -189,7 +189,7 @@ func (f *fetcher) follow(ctx context.Context, from int64) error {
 			return err
 		}
 		err := f.log.client.retry(ctx, "follow "+part.Topic, func(ctx context.Context) error {
-			got, err := f.log.fetchOne(ctx, part, a, &buf)
+			got, err := f.log.fetchOne(ctx, part, a, fetchWait, &buf)
 			if err != nil {
 				return err
 			}

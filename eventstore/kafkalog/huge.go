@@ -130,8 +130,8 @@ func (*hugeRequest) ApiKey() protocol.ApiKey { return protocol.Produce } //nolin
 // Required implements [protocol.RawExchanger].
 func (*hugeRequest) Required(map[protocol.ApiKey]int16) bool { return true }
 
-func (w *writer) newHugeRequest(at eventstore.Partition, e *encoded) *hugeRequest {
-	return &hugeRequest{Request: w.produceRequest(at, protocol.RawRecordSet{}), head: e.bytes, rest: e.rest}
+func newHugeRequest(at eventstore.Partition, e *encoded) *hugeRequest {
+	return &hugeRequest{Request: produceRequest(at, protocol.RawRecordSet{}), head: e.bytes, rest: e.rest}
 }
 
 // RawExchange implements [protocol.RawExchanger].

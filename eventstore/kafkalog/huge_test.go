@@ -75,7 +75,6 @@ func TestHugeBatch(t *testing.T) {
 
 // The request in parts is what kafka-go's own encoder makes of the same batch.
 func TestHugeRequest(t *testing.T) {
-	w := &writer{}
 	e := &encoded{bytes: []byte("head "), rest: [][]byte{[]byte("value "), []byte("tail")}}
 	at := eventstore.Partition{Topic: "p.shop.stock", Number: 3}
 	ours, theirs := net.Pipe()
@@ -97,14 +96,14 @@ func TestHugeRequest(t *testing.T) {
 		reply = append(reply, make([]byte, 20)...)
 		_, _ = theirs.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(reply))), reply...))
 	}()
-	res, err := w.newHugeRequest(at, e).RawExchange(ours)
+	res, err := newHugeRequest(at, e).RawExchange(ours)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if p := res.(*produce.Response).Topics[0].Partitions[0]; p.BaseOffset != 4711 || p.Partition != 3 || p.ErrorCode != 0 {
 		t.Errorf("reply %+v", p)
 	}
-	plain := w.produceRequest(at, recordSet([]byte("head value tail")))
+	plain := produceRequest(at, recordSet([]byte("head value tail")))
 	var want bytes.Buffer
 	if err := protocol.WriteRequest(&want, produceVersion, fetchCorrelation, "", &plain); err != nil {
 		t.Fatal(err)

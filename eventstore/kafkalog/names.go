@@ -10,6 +10,9 @@ import (
 // watermarkTopic returns the Kafka topic of the watermarks.
 func (c *Config) watermarkTopic() string { return c.Pipeline + ".watermark" }
 
+// leaderTopic returns the Kafka topic in which relays agree on which of them leads.
+func (c *Config) leaderTopic() string { return c.Pipeline + ".leader" }
+
 // transactionalID returns the id under which all writers of the pipeline fence each other. It shares the topics' prefix, so one
 // prefixed ACL is enough.
 func (c *Config) transactionalID() string { return c.Pipeline + ".writer" }

@@ -85,14 +85,22 @@ var errNoAnswer = errors.New("gave up, outcome unknown")
 func (w *writer) send(ctx context.Context, p *partition, e *encoded) (base int64, err error) {
 	var req protocol.Message
 	if e.rest != nil {
-		req = w.newHugeRequest(p.kafka, e)
+		req = newHugeRequest(p.kafka, e)
 	} else {
-		plain := w.produceRequest(p.kafka, recordSet(e.bytes))
+		plain := produceRequest(p.kafka, recordSet(e.bytes))
 		req = &plain
 	}
-	res, err := send[*produce.Response](ctx, w.log.client, req)
+	base, err = w.log.produceOnce(ctx, req)
 	if err != nil {
 		e.lent = true
+	}
+	return base, err
+}
+
+// produceOnce sends a produce request of one partition and returns the offset of its first record.
+func (l *Log) produceOnce(ctx context.Context, req protocol.Message) (base int64, err error) {
+	res, err := send[*produce.Response](ctx, l.client, req)
+	if err != nil {
 		return 0, err
 	}
 	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 {
@@ -108,7 +116,7 @@ func (w *writer) send(ctx context.Context, p *partition, e *encoded) (base int64
 	return r.BaseOffset, nil
 }
 
-func (w *writer) produceRequest(at eventstore.Partition, set protocol.RawRecordSet) rawproduce.Request {
+func produceRequest(at eventstore.Partition, set protocol.RawRecordSet) rawproduce.Request {
 	return rawproduce.Request{
 		Acks:    acksAll,
 		Timeout: int32(requestTimeout.Milliseconds() / 2),

@@ -52,7 +52,7 @@ func (l *Log) scan(ctx context.Context, part eventstore.Partition, from, to int6
 	for a.offset < to {
 		var stop error
 		err := l.client.retry(ctx, fmt.Sprintf("read %v from offset %d", part, a.offset), func(ctx context.Context) error {
-			got, err := l.fetchOne(ctx, part, a, &buf)
+			got, err := l.fetchOne(ctx, part, a, fetchWait, &buf)
 			if err != nil {
 				return err
 			}
@@ -94,9 +94,9 @@ func (l *Log) scan(ctx context.Context, part eventstore.Partition, from, to int6
 	return nil
 }
 
-// fetchOne asks for one partition. The answer is valid until buf is used again.
-func (l *Log) fetchOne(ctx context.Context, part eventstore.Partition, a ask, buf *[]byte) (*fetchedPartition, error) {
-	req := &fetchRequest{wait: fetchWait, maxBytes: a.bytes, parts: []fetchPartition{{part, a.probe, a.bytes}}, buf: *buf}
+// fetchOne asks for one partition, and for up to wait for something to come. The answer is valid until buf is used again.
+func (l *Log) fetchOne(ctx context.Context, part eventstore.Partition, a ask, wait time.Duration, buf *[]byte) (*fetchedPartition, error) {
+	req := &fetchRequest{wait: wait, maxBytes: a.bytes, parts: []fetchPartition{{part, a.probe, a.bytes}}, buf: *buf}
 	*buf = nil
 	res, err := l.client.fetch(ctx, req)
 	if err != nil {

@@ -57,12 +57,12 @@ func (c *Config) settings() []setting {
 }
 
 // createTopic creates a Kafka topic; one that is there already is fine, and to be checked.
-func (l *Log) createTopic(ctx context.Context, name string, partitions int) error {
+func (l *Log) createTopic(ctx context.Context, name string, partitions int, settings []setting) error {
 	topic := createtopics.RequestTopic{Name: name, NumPartitions: int32(partitions), ReplicationFactor: int16(l.cfg.ReplicationFactor)}
 	if l.cfg.ReplicationFactor == 0 {
 		topic.ReplicationFactor = -1
 	}
-	for _, s := range l.cfg.settings() {
+	for _, s := range settings {
 		topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: s.name, Value: s.value})
 	}
 	err := l.client.retry(ctx, "create topic "+name, func(ctx context.Context) error {

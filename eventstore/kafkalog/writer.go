@@ -38,10 +38,10 @@ type writer struct {
 
 func (l *Log) newWriter(p producerID, begun time.Time, h *head) *writer {
 	w := &writer{log: l, producer: p, begun: begun, ends: make(ends), full: -1, topics: make(map[string][]*partition),
-		marks: partition{kafka: l.watermarks()}}
+		start: eventstore.Start{Epoch: uint64(p.epoch)}, marks: partition{kafka: l.watermarks()}}
 	if h != nil {
 		w.last = h.mark
-		w.start = eventstore.Start{Watermark: h.mark.watermark(h.ends.byPartition()), Found: true}
+		w.start = eventstore.Start{Watermark: h.mark.watermark(h.ends.byPartition()), Found: true, Epoch: uint64(p.epoch)}
 		w.ends = h.ends.clone()
 		for _, topic := range sortedKeys(h.ends) {
 			w.list(topic, h.ends[topic])

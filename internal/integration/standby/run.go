@@ -1,0 +1,377 @@
+package standby
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql" // the load's client
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/eventstore/kafkalog"
+	"github.com/millrace-go/millrace/internal/integration/history"
+	"github.com/millrace-go/millrace/internal/integration/servers"
+	"github.com/millrace-go/millrace/internal/integration/supervise"
+)
+
+// Config says what to run. Kind is needed.
+type Config struct {
+	Kind   servers.Kind // servers.MySQL or servers.MariaDB
+	Relays int          // how many run; default 3
+	Kills  int          // how often the leader is killed
+	Stops  int          // how often the leader is stopped, and continued when another one leads
+	Out    io.Writer    // what happens, line by line; nil: nowhere
+	Log    io.Writer    // the relays' own logs; nil: nowhere
+}
+
+// Report is what was seen.
+type Report struct {
+	// Killed and Stopped are how long it took each time from the signal until a row that was committed after it was in a cut.
+	Killed, Stopped []time.Duration
+	Changes         int // rows in the log
+	Lost            int // rows that the database has and the log has not
+	Wrong           int // rows that are in the log more than once or out of order
+}
+
+func (r *Report) String() string {
+	return fmt.Sprintf("takeovers %d slowest %v (killed %v, stopped %v) changes %d lost %d duplicated or reordered %d",
+		len(r.Killed)+len(r.Stopped), r.Slowest(), r.Killed, r.Stopped, r.Changes, r.Lost, r.Wrong)
+}
+
+// Slowest is the longest time that nobody appended.
+func (r *Report) Slowest() (slowest time.Duration) {
+	for _, d := range append(r.Killed, r.Stopped...) {
+		slowest = max(slowest, d)
+	}
+	return slowest
+}
+
+const (
+	schema = "standby"
+	table  = "tick"
+)
+
+// run is one run.
+type run struct {
+	cfg      Config
+	pipeline string
+	broker   string
+	db       *sql.DB
+	relays   []*supervise.Process
+	log      *kafkalog.Log
+
+	mu      sync.Mutex
+	leading string // name of the relay that said so last
+	standby map[string]string
+	changed supervise.Pulse
+
+	acked atomic.Int64 // the last row that the database has acknowledged
+	read  atomic.Int64 // the last row that the reader was given
+	came  supervise.Pulse
+}
+
+// Run starts the relays, kills and stops their leaders under load, and compares the log with the table.
+func Run(ctx context.Context, cfg Config) (report *Report, err error) {
+	if cfg.Relays == 0 {
+		cfg.Relays = 3
+	}
+	if cfg.Out == nil {
+		cfg.Out = io.Discard
+	}
+	if cfg.Log == nil {
+		cfg.Log = io.Discard
+	}
+	r := &run{cfg: cfg, pipeline: "standby-" + strings.ToLower(rand.Text()[:8]), standby: map[string]string{}}
+	broker, err := servers.Locate(ctx, servers.Kafka, r.say)
+	if err != nil {
+		return nil, err
+	}
+	r.broker = broker.HostPort()
+	server, err := servers.Start(ctx, cfg.Kind, servers.Options{Logf: r.say})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	if r.db, err = sql.Open("mysql", server.Address().DSN("")); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.db.Close()) }()
+	for _, statement := range []string{"CREATE DATABASE " + schema, "CREATE TABLE standby.tick (id BIGINT PRIMARY KEY)"} {
+		if _, err := r.db.ExecContext(ctx, statement); err != nil {
+			return nil, err
+		}
+	}
+	if r.log, err = kafkalog.New(kafkalog.Config{Brokers: []string{r.broker}, Pipeline: r.pipeline}); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.log.Close(), r.removeTopics(context.WithoutCancel(ctx))) }()
+	report = &Report{}
+	if err := r.load(ctx, server.Address().HostPort(), report); err != nil {
+		return nil, err
+	}
+	return report, r.judge(ctx, report)
+}
+
+func (r *run) say(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fmt.Fprintf(r.cfg.Out, format+"\n", args...)
+}
+
+// load runs relays, writer and reader while leaders go.
+func (r *run) load(ctx context.Context, addr string, report *Report) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	var relays, work sync.WaitGroup
+	for i := range r.cfg.Relays {
+		name := string(rune('a' + i))
+		t := task{Name: name, Flavor: string(r.cfg.Kind), Addr: addr, Broker: r.broker, Pipeline: r.pipeline}
+		p := supervise.NewProcess(RelayChild, t, r.cfg.Log, func(line []byte) bool { return r.heard(name, line) })
+		r.relays = append(r.relays, p)
+		relays.Go(func() {
+			if err := p.Run(); err != nil {
+				fail(fmt.Errorf("relay %s: %w", name, err))
+			}
+		})
+	}
+	writing, stop := context.WithCancel(ctx)
+	defer stop()
+	var written sync.WaitGroup
+	written.Go(func() {
+		if err := r.write(writing); err != nil {
+			fail(err)
+		}
+	})
+	work.Go(func() {
+		if err := r.follow(ctx); err != nil {
+			fail(err)
+		}
+	})
+	err := r.disturb(ctx, report)
+	stop()
+	written.Wait()
+	if err == nil {
+		err = r.awaitRead(ctx, r.acked.Load())
+	}
+	for _, p := range r.relays {
+		p.Drain()
+	}
+	relays.Wait()
+	fail(nil)
+	work.Wait()
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(err, cause)
+	}
+	return err
+}
+
+// write inserts rows, one a transaction, until ctx ends.
+func (r *run) write(ctx context.Context) error {
+	for id := int64(1); ctx.Err() == nil; id++ {
+		if _, err := r.db.ExecContext(context.WithoutCancel(ctx), "INSERT INTO standby.tick VALUES (?)", id); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+		r.acked.Store(id)
+	}
+	return nil
+}
+
+// follow reads the log as a projector does.
+func (r *run) follow(ctx context.Context) error {
+	for cut, err := range r.log.Cuts(ctx, eventstore.CutOptions{Topics: []string{eventstore.RowTopic(schema, table)}}) {
+		if err != nil {
+			return err
+		}
+		for rec, err := range cut.Records() {
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			var key struct {
+				ID int64 `json:"id"`
+			}
+			if err := json.Unmarshal(rec.Key, &key); err != nil {
+				return err
+			}
+			r.read.Store(key.ID)
+		}
+		r.came.Beat()
+	}
+	return nil
+}
+
+// heard takes note of what a relay says.
+func (r *run) heard(name string, line []byte) (working bool) {
+	var e event
+	if err := json.Unmarshal(line, &e); err != nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case e.Leading != nil:
+		r.leading = name
+		fmt.Fprintf(r.cfg.Out, "%s leads: term %d, epoch %d, silence %v, start took %v\n", name, e.Leading.Term, e.Leading.Epoch,
+			e.Leading.Silence.Round(time.Millisecond), e.Leading.Took.Round(time.Millisecond))
+	case e.Standing != nil:
+		r.standby[name] = e.Standing.Leader
+	}
+	r.changed.Beat()
+	return true
+}
+
+const patience = time.Minute
+
+// await waits until ok, which is asked whenever pulse beats.
+func (r *run) await(ctx context.Context, what string, pulse *supervise.Pulse, ok func() bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("waited %v for %s", patience, what))
+	defer cancel()
+	for {
+		next := pulse.Next()
+		if ok() {
+			return nil
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// awaitRead waits until the reader was given a row.
+func (r *run) awaitRead(ctx context.Context, id int64) error {
+	return r.await(ctx, fmt.Sprintf("row %d in the log", id), &r.came, func() bool { return r.read.Load() >= id })
+}
+
+// settled waits until one relay leads, the others know it, and rows come; it returns the leader.
+func (r *run) settled(ctx context.Context) (leader int, err error) {
+	err = r.await(ctx, "a leader that all others know", &r.changed, func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.leading == "" {
+			return false
+		}
+		leader = int(r.leading[0] - 'a')
+		for i := range r.relays {
+			if i != leader && r.standby[string(rune('a'+i))] != r.leading {
+				return false
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return 0, err
+	}
+	return leader, r.awaitRead(ctx, r.acked.Load()+1)
+}
+
+// disturb kills and stops leaders, by turns.
+func (r *run) disturb(ctx context.Context, report *Report) error {
+	for i := range r.cfg.Kills + r.cfg.Stops {
+		leader, err := r.settled(ctx)
+		if err != nil {
+			return err
+		}
+		kill := len(report.Stopped) == r.cfg.Stops || len(report.Killed) < r.cfg.Kills && i%2 == 0
+		pid, _ := r.relays[leader].PIDAndStarts()
+		r.forget(leader)
+		at := time.Now()
+		if kill {
+			r.relays[leader].Kill()
+		} else if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			return err
+		}
+		err = r.awaitRead(ctx, r.acked.Load()+2) // one may have been committed before the signal and not yet acknowledged
+		took := time.Since(at).Round(time.Millisecond)
+		if kill {
+			report.Killed = append(report.Killed, took)
+		} else {
+			report.Stopped = append(report.Stopped, took)
+			err = errors.Join(err, syscall.Kill(pid, syscall.SIGCONT))
+		}
+		if err != nil {
+			return err
+		}
+		r.say("%s %s: nobody appended for %v", string(rune('a'+leader)), map[bool]string{true: "killed", false: "stopped"}[kill], took)
+	}
+	_, err := r.settled(ctx)
+	return err
+}
+
+// forget drops what a relay that goes away has said.
+func (r *run) forget(leader int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.leading = ""
+	delete(r.standby, string(rune('a'+leader)))
+}
+
+// judge compares the log, as an independent client reads it, with the table.
+func (r *run) judge(ctx context.Context, report *Report) error {
+	var rows int64
+	if err := r.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM standby.tick").Scan(&rows); err != nil {
+		return err
+	}
+	records, err := history.MergeLog(ctx, r.broker, r.pipeline)
+	if err != nil {
+		return err
+	}
+	seen := make(map[int64]bool)
+	last := int64(0)
+	for _, rec := range records {
+		id, err := strconv.ParseInt(fmt.Sprint(rec.Key["id"]), 10, 64)
+		if err != nil {
+			return err
+		}
+		if rec.Op != 'c' || id != last+1 && !seen[id] && id < last || seen[id] {
+			report.Wrong++
+		}
+		seen[id], last = true, id
+	}
+	report.Changes = len(records)
+	for id := int64(1); id <= rows; id++ {
+		if !seen[id] {
+			report.Lost++
+		}
+	}
+	if report.Lost > 0 || report.Wrong > 0 {
+		return fmt.Errorf("the log is not what was committed: %s", report)
+	}
+	return nil
+}
+
+func (r *run) removeTopics(ctx context.Context) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(r.broker))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	topics, err := admin.ListTopics(ctx)
+	if err != nil {
+		return err
+	}
+	var mine []string
+	for _, name := range topics.Names() {
+		if strings.HasPrefix(name, r.pipeline+".") {
+			mine = append(mine, name)
+		}
+	}
+	_, err = admin.DeleteTopics(ctx, mine...)
+	return err
+}
