@@ -60,6 +60,10 @@ verify-transactions: ## ordinary, XA and non-transactional work, savepoints and 
 verify-topology: ## failovers, switches, purges, cut networks under load on clusters of three servers; the log against the survivor's binlog; SEED=n DB=mariadb|mysql|both
 	@cd internal/integration && $(GO) build -buildvcs=false -o ../../bin/topology ./cmd/topology && exec ../../bin/topology
 
+.PHONY: verify-takeover
+verify-takeover: ## three relays under load, the leader killed and stopped: how long nobody appends, at default settings, 5 s at most; KILLS=n STOPS=n DB=mysql|mariadb|both
+	@cd internal/integration && $(GO) build -buildvcs=false -o ../../bin/takeover ./cmd/takeover && exec ../../bin/takeover
+
 .PHONY: verify-memory
 verify-memory: ## the relay's peak memory: a transaction of 5M rows, rows of 64 MiB, a compressed transaction of 1 GB; takes 20 GB of disk
 	cd internal/integration && $(GO) run ./cmd/memory

@@ -58,7 +58,8 @@ func ReadLog(ctx context.Context, brokers []string, pipeline string) ([]Record, 
 // dataOf tells the row topics of a pipeline from others; with schema also the schema topic.
 func dataOf(pipeline string, schema bool) func(topic string) bool {
 	return func(topic string) bool {
-		return strings.HasPrefix(topic, pipeline+".") && topic != pipeline+".watermark" && (schema || topic != pipeline+".schema")
+		name, ours := strings.CutPrefix(topic, pipeline+".")
+		return ours && name != "watermark" && name != "leader" && (schema || name != "schema")
 	}
 }
 
