@@ -121,9 +121,9 @@ func (r *chunkReader) prepare(ctx context.Context, c *conn) error {
 			return fmt.Errorf("open chunk reader at %s: binlog_optimize_thread_scheduling is OFF, with which the server does not know what it has committed. "+
 				"Fix: %s", c.cfg.Addr, fixScheduling)
 		}
-		settings += "tx_isolation = 'REPEATABLE-READ', max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0"
+		settings += "tx_isolation = 'REPEATABLE-READ', idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0"
 	} else {
-		settings += "transaction_isolation = 'REPEATABLE-READ', max_execution_time = 0"
+		settings += "transaction_isolation = 'REPEATABLE-READ'"
 	}
 	if _, err := c.query(ctx, settings); err != nil {
 		return err
@@ -310,7 +310,7 @@ func (r *chunkReader) scan(ctx context.Context, w *walk, req cdc.ChunkRequest, r
 			return n, bound, nil
 		}
 		if err != nil {
-			return 0, nil, r.rowError(w, err)
+			return 0, nil, err
 		}
 		n++
 		if len(buf.json) > req.MaxBytes && len(r.rows) > 0 {
@@ -330,14 +330,6 @@ func (r *chunkReader) scan(ctx context.Context, w *walk, req cdc.ChunkRequest, r
 			}
 		}
 	}
-}
-
-// rowError is of a row that cannot be rendered, or of the connection.
-func (r *chunkReader) rowError(w *walk, err error) error {
-	if of, ok := errors.AsType[*columnError](err); ok {
-		return &cdc.DecodeError{Table: w.sel.table.public.String(), Column: of.column, Err: of.err}
-	}
-	return err
 }
 
 // pass passes over what is left of the result, unless it is more than some bytes.

@@ -56,7 +56,7 @@ func (c *conn) definition(ctx context.Context, schema, name string) (*definition
 		return nil, err
 	}
 	d := &definition{schema: schema, name: name}
-	refused := func(err error) error { return c.refused(d, err) }
+	refused := func(err error) error { return c.refused(schema, name, err) }
 	switch kind := table["kind"]; kind {
 	case "BASE TABLE":
 	case "":

@@ -22,6 +22,8 @@ const (
 	codeShutdown           = 1053
 	codeUnknownColumn      = 1054
 	codeForcingClose       = 1080
+	codeSelectDenied       = 1142
+	codeColumnDenied       = 1143
 	codeNoTable            = 1146
 	codeNetReadError       = 1158
 	codeNetReadInterrupted = 1159

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/millrace-go/millrace/cdc"
 )
 
 // selectTimeout bounds how long the server may think before it sends the first row, and between rows.
@@ -73,9 +74,13 @@ func (s *Source) connect(ctx context.Context) (*conn, error) {
 }
 
 // prepareSelect sets the session up so that values come as the table has them: text in the column's own character set, instants in
-// UTC, CHAR without padding, all rows.
+// UTC, CHAR without padding, all rows, however long that takes.
 func (c *conn) prepareSelect(ctx context.Context) error {
-	_, err := c.query(ctx, "SET SESSION character_set_results = NULL, time_zone = '+00:00', sql_mode = '', sql_select_limit = 18446744073709551615")
+	limit := "max_execution_time"
+	if c.flavor == MariaDB {
+		limit = "max_statement_time"
+	}
+	_, err := c.query(ctx, "SET SESSION character_set_results = NULL, time_zone = '+00:00', sql_mode = '', sql_select_limit = 18446744073709551615, "+limit+" = 0")
 	return err
 }
 
@@ -121,7 +126,7 @@ func (c *conn) newSelection(ctx context.Context, defined *definition, charsets *
 			continue
 		}
 		if list[i], err = defined.columns[i].expression(); err != nil {
-			return nil, c.refused(defined, &columnError{defined.columns[i].name, err})
+			return nil, c.refused(schema, name, &columnError{defined.columns[i].name, err})
 		}
 	}
 	s := &selection{columns: make([]selectedColumn, len(list)), also: len(also)}
@@ -140,7 +145,7 @@ func (c *conn) newSelection(ctx context.Context, defined *definition, charsets *
 		s.columns[i].field = fieldTypeOf(f)
 	}
 	if s.table, err = newTable(m, charsets, choice); err != nil {
-		return nil, c.refused(defined, err)
+		return nil, c.refused(schema, name, err)
 	}
 	for i := range s.columns {
 		col := &s.columns[i]
@@ -148,10 +153,19 @@ func (c *conn) newSelection(ctx context.Context, defined *definition, charsets *
 			continue
 		}
 		if err := col.setRender(&m.columns[i], &defined.columns[i], charsets); err != nil {
-			return nil, c.refused(defined, &columnError{col.column.name, err})
+			return nil, c.refused(schema, name, &columnError{col.column.name, err})
 		}
 	}
 	return s, nil
+}
+
+// refused says of a table why it cannot be read.
+func (c *conn) refused(schema, name string, err error) error {
+	e := &cdc.DecodeError{Table: schema + "." + name, Err: err}
+	if of, ok := errors.AsType[*columnError](err); ok {
+		e.Column, e.Err = of.column, of.err
+	}
+	return fmt.Errorf("select at %s: %w", c.cfg.Addr, e)
 }
 
 // result is the answer to one SELECT. Until it has come to its end the connection is good for nothing else.
@@ -261,7 +275,7 @@ func (r *result) next(buf *buffer) (key, image span, err error) {
 		return key, image, io.EOF
 	}
 	if image, r.also, err = r.sel.image(buf, r.packet.Bytes(), &r.key); err != nil {
-		return key, image, r.failed(err)
+		return key, image, r.conn.refused(r.sel.table.schema, r.sel.table.name, err)
 	}
 	return buf.appendKey(r.sel.table, r.key), image, nil
 }

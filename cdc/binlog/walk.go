@@ -30,13 +30,14 @@ type walk struct {
 
 // walkPart is a column of the key.
 type walkPart struct {
-	order      string // what is compared and ordered by
+	order      string // what is compared and ordered by: the column, where an index can be used for that
 	value      string // what is selected for a bound
 	descending bool
 	literal    func(p *walkPart, dst []byte, value string) ([]byte, error) // a value as SQL that is equal to it
 	charset    string
 	text       bool // bytes or text: a bound has hexadecimal digits
 	integer    bool
+	moment     string // how a DATE, DATETIME or TIMESTAMP is written, without its fraction
 }
 
 var (
@@ -46,15 +47,6 @@ var (
 		"give the table another primary key (an invisible column will do), or exclude the table from snapshots"}
 	errBound = errors.New("a bound of the range is none of this table")
 )
-
-// refused says of a table why it cannot be read.
-func (c *conn) refused(d *definition, err error) error {
-	e := &cdc.DecodeError{Table: d.schema + "." + d.name, Err: err}
-	if of, ok := errors.AsType[*columnError](err); ok {
-		e.Column, e.Err = of.column, of.err
-	}
-	return fmt.Errorf("select at %s: %w", c.cfg.Addr, e)
-}
 
 // newWalk prepares to walk through a table. Its definition cannot have changed in between.
 func (c *conn) newWalk(ctx context.Context, schema, name string, charsets *charsets) (*walk, error) {
@@ -68,7 +60,7 @@ func (c *conn) newWalk(ctx context.Context, schema, name string, charsets *chars
 	}
 	w := &walk{definition: before}
 	if err := w.setKey(defined, c.cfg.choice()); err != nil {
-		return nil, c.refused(defined, err)
+		return nil, c.refused(schema, name, err)
 	}
 	also := make([]string, len(w.parts))
 	for i := range w.parts {
@@ -147,18 +139,28 @@ func newWalkPart(col *columnDefinition, part indexPart) (walkPart, error) {
 	case typeTiny, typeShort, typeInt24, typeLong, typeLongLong:
 		p.literal, p.integer = numberLiteral, true
 	case typeYear:
-		if col.fullType == "year(2)" {
-			return p, errors.New("a YEAR(2) cannot be walked along")
-		}
 		p.literal = numberLiteral
+		if col.fullType == "year(2)" { // compared by its two digits, but not in an index
+			p.value, _ = col.expression()
+			p.order = p.value
+		}
 	case typeDecimal:
 		p.literal = numberLiteral
 	case typeBit, typeEnum, typeSet: // ordered by their numbers
 		p.value, p.literal = "CAST("+name+" AS UNSIGNED)", numberLiteral
+		if col.dataType == "set" && strings.Count(col.fullType, "','") >= 63 { // compared as a signed number, but not in an index
+			p.order = p.value
+		}
 	case typeFloat, typeDouble:
 		p.value, p.literal = "CAST("+name+" AS DOUBLE)", doubleLiteral
 	case typeDate, typeTime2, typeDatetime2, typeTimestamp2:
 		p.literal = temporalLiteral
+		switch col.dataType {
+		case "date":
+			p.moment = "2006-01-02"
+		case "datetime", "timestamp":
+			p.moment = "2006-01-02 15:04:05"
+		}
 	case typeString, typeVarchar, typeBlob:
 		switch col.dataType {
 		case "uuid", "inet6", "inet4":

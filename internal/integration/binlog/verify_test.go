@@ -118,6 +118,18 @@ func (v *verifier) keys(t *testing.T, kind servers.Kind) {
 	rnd := v.random("keys", kind)
 	var tables []*valueTable
 	from := d.executed(t)
+	for i, group := range groups(v.keyColumns(rnd, kind), 4) {
+		tables = append(tables, w.fill(t, rnd, fmt.Sprintf("k%d", i), group, len(group)))
+	}
+	tables = append(tables, w.fill(t, rnd, "anycase", []column{anyCase}, 1))
+	v.compare(t, d, from, tables)
+}
+
+// anyCase has values of which a case-insensitive collation takes some for the same. They have different keys on the wire.
+var anyCase = column{define: "VARCHAR(10) COLLATE utf8mb4_general_ci NOT NULL", oracle: asText, values: []string{"'a'", "'A'", "'á'", "'ß'", "'ss'", "'  '"}}
+
+// keyColumns are those that an index can hold.
+func (v *verifier) keyColumns(rnd *rand.Rand, kind servers.Kind) []column {
 	var cs []column
 	for _, c := range v.columns(rnd, kind) {
 		if c.canBeKey() {
@@ -125,13 +137,7 @@ func (v *verifier) keys(t *testing.T, kind servers.Kind) {
 			cs = append(cs, c)
 		}
 	}
-	for i, group := range groups(cs, 4) {
-		tables = append(tables, w.fill(t, rnd, fmt.Sprintf("k%d", i), group, len(group)))
-	}
-	// What a case-insensitive collation takes for the same has another key on the wire.
-	same := column{define: "VARCHAR(10) COLLATE utf8mb4_general_ci NOT NULL", oracle: asText, values: []string{"'a'", "'A'", "'á'", "'ß'", "'ss'", "'  '"}}
-	tables = append(tables, w.fill(t, rnd, "anycase", []column{same}, 1))
-	v.compare(t, d, from, tables)
+	return cs
 }
 
 // columns are those of the server, with random values.
@@ -237,27 +243,8 @@ type state struct {
 func (w *writer) fill(t *testing.T, rnd *rand.Rand, name string, columns []column, keys int) *valueTable {
 	t.Helper()
 	vt := &valueTable{name: name, columns: columns, keys: keys}
-	define, key, rows := []string{"id INT NOT NULL"}, []string{}, 3
-	for i, c := range columns {
-		define = append(define, fmt.Sprintf("v%d %s", i, c.define))
-		if i < keys {
-			key = append(key, fmt.Sprintf("v%d%s", i, c.prefix()))
-		}
-		rows = max(rows, len(c.values))
-	}
-	w.exec(t, fmt.Sprintf("CREATE TABLE %s (%s, note VARCHAR(10), PRIMARY KEY (%s))", name, strings.Join(define, ", "), strings.Join(append(key, "id"), ", ")))
 	w.exec(t, "SET SESSION time_zone = '"+[]string{"+00:00", "+05:30", "-12:00", "+13:00"}[rnd.IntN(4)]+"'")
-	w.exec(t, "BEGIN")
-	for id := range rows {
-		names, values := []string{"id"}, []string{fmt.Sprint(id)}
-		for i, c := range columns {
-			if n := len(c.values); n > 0 { // else it is generated
-				names, values = append(names, fmt.Sprintf("v%d", i)), append(values, c.values[id%n])
-			}
-		}
-		w.exec(t, fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", name, strings.Join(names, ", "), strings.Join(values, ", ")))
-	}
-	w.exec(t, "COMMIT")
+	rows := w.insert(t, vt, 1)
 	vt.inserted = w.d.ask(t, vt)
 	// The values move up by one row, and the last becomes NULL.
 	w.exec(t, "BEGIN")
@@ -276,6 +263,32 @@ func (w *writer) fill(t *testing.T, rnd *rand.Rand, name string, columns []colum
 	vt.updated = w.d.ask(t, vt)
 	w.exec(t, "DELETE FROM "+name)
 	return vt
+}
+
+// insert makes a table and fills it, a transaction, with each value at least so many times. It returns how many rows that are.
+func (w *writer) insert(t *testing.T, vt *valueTable, times int) int {
+	t.Helper()
+	define, key, rows := []string{"id INT NOT NULL"}, []string{}, 3
+	for i, c := range vt.columns {
+		define = append(define, fmt.Sprintf("v%d %s", i, c.define))
+		if i < vt.keys {
+			key = append(key, fmt.Sprintf("v%d%s", i, c.prefix()))
+		}
+		rows = max(rows, times*len(c.values))
+	}
+	w.exec(t, fmt.Sprintf("CREATE TABLE %s (%s, note VARCHAR(10), PRIMARY KEY (%s))", vt.name, strings.Join(define, ", "), strings.Join(append(key, "id"), ", ")))
+	w.exec(t, "BEGIN")
+	for id := range rows {
+		names, values := []string{"id"}, []string{fmt.Sprint(id)}
+		for i, c := range vt.columns {
+			if n := len(c.values); n > 0 { // else it is generated
+				names, values = append(names, fmt.Sprintf("v%d", i)), append(values, c.values[id%n])
+			}
+		}
+		w.exec(t, fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", vt.name, strings.Join(names, ", "), strings.Join(values, ", ")))
+	}
+	w.exec(t, "COMMIT")
+	return rows
 }
 
 // ask asks the server for a table's values, by its own means and by ours.
