@@ -68,6 +68,10 @@ verify-takeover: ## three relays under load, the leader killed and stopped: how 
 verify-memory: ## the relay's peak memory: a transaction of 5M rows, rows of 64 MiB, a compressed transaction of 1 GB; takes 20 GB of disk
 	cd internal/integration && $(GO) run ./cmd/memory
 
+.PHONY: verify-model
+verify-model: ## explores the relay protocol around the relay's own code: it holds, and breaks with each step taken out; with the counterexamples
+	@scripts/verify-model.sh
+
 .PHONY: verify-fence
 verify-fence: ## an old writer wakes up after the fence, 200 times, on the real broker: nothing of it may land
 	cd internal/integration && $(GO) test -count=1 -v -run 'TestFence$$' ./kafkalog

@@ -1,0 +1,358 @@
+package model
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"github.com/millrace-go/millrace/eventstore"
+)
+
+// each calls yield with every state that s can go to. The state is valid until yield returns.
+func (w *world) each(s *state, yield func(action, *state)) {
+	for p := range uint8(parts) {
+		if s.pending>>p&1 == 1 {
+			n := *s
+			n.pending &^= 1 << p
+			n.fence(p)
+			yield(action{kind: writeMarker, part: p}, &n)
+		}
+	}
+	w.eachEvent(s, yield)
+	if w.Reader {
+		w.eachRead(s, yield)
+	}
+	for r := range w.Relays {
+		w.eachStart(s, r, yield)
+		if s.relay[r].phase == running {
+			w.eachWrite(s, r, yield)
+		}
+	}
+}
+
+// fence writes the pending transaction's marker into a partition.
+func (s *state) fence(p uint8) {
+	part, of := &s.part[p], s.pendingOf
+	part.epoch[of.id] = max(part.epoch[of.id], of.epoch)
+	part.add(entry{})
+}
+
+// eachEvent yields what happens to the broker, and what an operator does.
+func (w *world) eachEvent(s *state, yield func(action, *state)) {
+	once := func(e event, k kind, change func(n *state)) {
+		if w.Events&e != 0 && s.events&e == 0 && s.pending == 0 && s.relay[0].phase != waiting {
+			n := *s
+			n.events |= e
+			change(&n)
+			yield(action{kind: k}, &n)
+		}
+	}
+	once(idExpired, expireID, func(n *state) {
+		n.producer = producer{id: n.producer.id + 1}
+		w.age(n)
+	})
+	if w.lastMark(s) > 0 { // nothing tells the writers of a first watermark apart: see docs/decisions/0002-relay-protocol.md
+		once(epochsUsedUp, useUpEpochs, func(n *state) { n.producer = producer{id: n.producer.id + 1} })
+	}
+	once(epochsExpired, expireEpochs, func(n *state) {
+		for p := range n.part {
+			n.part[p].epoch = [maxProducers]uint8{}
+		}
+		w.age(n)
+	})
+	if w.Without == MarksKept || !slices.ContainsFunc(s.relay[:], func(q relay) bool { return q.alive() }) {
+		once(marksDropped, dropMarks, func(n *state) { n.cut = n.part[marks].n })
+	}
+	for r := range w.Relays {
+		if q := &s.relay[r]; w.Kills && q.alive() || w.TakeOver && q.alive() && q.producer.id != s.producer.id {
+			n := *s
+			n.relay[r] = relay{phase: over, producer: q.producer}
+			yield(action{kind: killRelay, relay: uint8(r)}, &n)
+		}
+	}
+}
+
+// age lets so much time pass that every lease is over: a relay that lived would have kept its ids alive.
+func (w *world) age(s *state) {
+	for r := range s.relay {
+		if q := &s.relay[r]; q.alive() && w.Without != Lease {
+			*q = relay{phase: over, producer: q.producer}
+		}
+	}
+}
+
+// eachStart yields the next of the steps 5 to 10 of relay r.
+func (w *world) eachStart(s *state, r int, yield func(action, *state)) {
+	n := *s
+	q := &n.relay[r]
+	act := action{relay: uint8(r)}
+	settled := n.pending == 0 || n.pendingOf != q.producer // the second OK
+	if w.Without == SecondOK {
+		settled = true
+	}
+	switch q.phase {
+	case waiting:
+		if r > 0 && s.relay[r-1].phase == waiting || s.pending != 0 {
+			return
+		}
+		n.producer.epoch++
+		q.producer, q.phase, act.kind = n.producer, begun, initProducer
+		if w.Without == FenceBeforeMark {
+			q.mark = w.lastMark(s)
+		}
+	case begun:
+		act.kind = endTransaction
+		mask := uint8(1 << marks)
+		if w.Without == MarkFence {
+			mask = 0
+		}
+		w.endTransaction(&n, q, mask, fencedMarks)
+	case fencedMarks:
+		if !settled {
+			return
+		}
+		act.kind = readMark
+		w.readMark(&n, r)
+	case foundMark:
+		act.kind = endTransaction
+		mask := q.listed
+		if w.Without == DataFence {
+			mask = 0
+		}
+		w.endTransaction(&n, q, mask, fencedData)
+	case fencedData:
+		if !settled && w.Without != FenceBeforeTail {
+			return
+		}
+		q.phase = reading
+		fallthrough
+	case reading:
+		act.kind = readTail
+		act.part = w.readTail(&n, r)
+	default:
+		return
+	}
+	yield(act, &n)
+}
+
+// endTransaction fences partitions, or stops a relay that is fenced off itself.
+func (w *world) endTransaction(n *state, q *relay, mask uint8, then phase) {
+	if n.producer != q.producer {
+		*q = relay{phase: stopped, producer: q.producer}
+		return
+	}
+	if n.pending == 0 {
+		n.pendingOf = q.producer
+	}
+	n.pending |= mask
+	q.phase = then
+}
+
+// readMark takes the steps 7 and 8.
+func (w *world) readMark(n *state, r int) {
+	q := &n.relay[r]
+	if w.Without != FenceBeforeMark {
+		q.mark = w.lastMark(n)
+	}
+	if q.mark == 0 {
+		for p := range data {
+			for _, e := range n.part[p].log[:n.part[p].n] {
+				if e.what != 0 && w.Without != DataCheck {
+					w.halt(n, r, unmarked)
+					return
+				}
+			}
+		}
+		w.begin(n, r)
+		return
+	}
+	m := w.markAt(n, q.mark)
+	if m.producer.id != q.producer.id && w.Without != ForeignProducer && !w.takesOver(n, r) {
+		w.halt(n, r, foreign)
+		return
+	}
+	if m.producer.id == q.producer.id && m.producer.epoch > q.producer.epoch && w.Without != NewerEpoch {
+		*q = relay{phase: stopped, producer: q.producer}
+		return
+	}
+	q.listed, q.phase = m.listed, foundMark
+	if q.listed == 0 {
+		w.begin(n, r)
+	}
+}
+
+// takesOver tells whether the operator lets relay r take over from another producer id: no relay with one is alive.
+func (w *world) takesOver(s *state, r int) bool {
+	for i := range s.relay {
+		if q := &s.relay[i]; i != r && q.alive() && q.producer.id != s.relay[r].producer.id {
+			return false
+		}
+	}
+	return w.TakeOver
+}
+
+func (w *world) halt(n *state, r int, why string) {
+	if w.halts[why]++; w.MayHalt == "" || !strings.Contains(why, w.MayHalt) {
+		w.wrong = "HALT: relay " + fmt.Sprint(r) + ": " + why
+	}
+	n.relay[r] = relay{phase: halted, producer: n.relay[r].producer}
+}
+
+// readTail reads the next partition's tail (10), and behind the last one plans what to write.
+func (w *world) readTail(n *state, r int) uint8 {
+	q := &n.relay[r]
+	p := uint8(bits.TrailingZeros8(q.listed &^ q.read))
+	if n.part[p].epoch[q.producer.id] > q.producer.epoch && w.Without != NewerEpoch { // batches carry it, markers too
+		*q = relay{phase: stopped, producer: q.producer}
+		return p
+	}
+	q.tail[p] = n.part[p].n
+	if q.read |= 1 << p; q.read == q.listed {
+		w.begin(n, r)
+	}
+	return p
+}
+
+// takes tells whether a partition takes a batch of a producer.
+func (w *world) takes(p *partition, of producer) bool {
+	return w.Without == Idempotence || p.epoch[of.id] <= of.epoch
+}
+
+// append appends an entry of relay r to a partition.
+func (n *state) append(p int, r int, e entry) {
+	of := n.relay[r].producer
+	e.relay = uint8(r)
+	n.part[p].epoch[of.id] = max(n.part[p].epoch[of.id], of.epoch)
+	n.part[p].add(e)
+}
+
+// eachWrite yields what relay r, which runs, can write next.
+func (w *world) eachWrite(s *state, r int, yield func(action, *state)) {
+	q := &s.relay[r]
+	act := action{relay: uint8(r)}
+	sc := &w.scripts[q.script]
+	if int(q.op) == len(sc.ops) {
+		for i, next := range w.next(q.script) {
+			n := *s
+			n.relay[r].script = next
+			w.settle(&n, r)
+			act.kind, act.part = takeFlush, uint8(i+1)
+			yield(act, &n)
+		}
+		return
+	}
+	o := &sc.ops[q.op]
+	if o.mark != nil {
+		w.writeMark(s, r, o, yield)
+		return
+	}
+	if p, ok := w.unlisted(s, r, o); ok {
+		w.writeListing(s, r, p, yield)
+		return
+	}
+	for p := range data {
+		landed := int(q.landed[p])
+		if w.takes(&s.part[p], q.producer) && landed < len(o.records[p]) {
+			n := *s
+			n.append(p, r, entry{what: o.records[p][landed], stamp: o.stamp})
+			n.relay[r].landed[p]++
+			w.acknowledge(&n, r, o)
+			act.kind, act.part = appendRecord, uint8(p)
+			yield(act, &n)
+		}
+		if w.Without == Idempotence && s.repeated == 0 && landed > 0 {
+			n := *s
+			n.repeated++
+			n.append(p, r, entry{what: o.records[p][landed-1], stamp: o.stamp})
+			act.kind, act.part = appendAgain, uint8(p)
+			yield(act, &n)
+		}
+	}
+	if w.Without == AllAcknowledged && q.landed[0] == uint8(len(o.records[0])) && int(q.op)+1 < len(sc.ops) && sc.ops[q.op+1].mark != nil {
+		n := *s
+		n.relay[r].op++
+		w.writeMark(&n, r, &sc.ops[q.op+1], yield)
+	}
+}
+
+// acknowledge moves relay r on when all of its flush has landed.
+func (w *world) acknowledge(n *state, r int, o *op) {
+	q := &n.relay[r]
+	for p := range data {
+		if int(q.landed[p]) < len(o.records[p]) {
+			return
+		}
+	}
+	q.landed = [data]uint8{}
+	q.op++
+	w.settle(n, r)
+}
+
+// unlisted returns a partition that the op writes to and the relay must list first.
+func (w *world) unlisted(s *state, r int, o *op) (p int, ok bool) {
+	listed := s.relay[r].listed
+	switch w.Without {
+	case Listing:
+		return 0, false
+	case OwnListing:
+		if at := w.lastMark(s); at > 0 {
+			listed |= w.markAt(s, at).listed
+		}
+	}
+	for p := range data {
+		if len(o.records[p]) > 0 && listed>>p&1 == 0 {
+			return p, true
+		}
+	}
+	return 0, false
+}
+
+// writeListing lists the topic of partition p (16).
+func (w *world) writeListing(s *state, r, p int, yield func(action, *state)) {
+	q := &s.relay[r]
+	if !w.takes(&s.part[marks], q.producer) {
+		return
+	}
+	n := *s
+	m := mark{Watermark: w.lastKnown(s, r), producer: q.producer, listed: q.listed | w.server[r].topic(p)}
+	m.ends = w.endsAt(s, r, m.CSN)
+	n.append(marks, r, entry{what: w.mark(m)})
+	n.relay[r].listed = m.listed
+	yield(action{appendListing, uint8(r), uint8(p)}, &n)
+}
+
+// lastKnown returns the watermark that relay r has written or found last.
+func (w *world) lastKnown(s *state, r int) eventstore.Watermark {
+	q := &s.relay[r]
+	ops := w.scripts[q.script].ops
+	for i := int(q.op) - 1; i >= 0; i-- {
+		if ops[i].mark != nil {
+			return *ops[i].mark
+		}
+	}
+	return w.markAt(s, q.mark).Watermark
+}
+
+// writeMark writes a watermark (20).
+func (w *world) writeMark(s *state, r int, o *op, yield func(action, *state)) {
+	q := &s.relay[r]
+	if !w.takes(&s.part[marks], q.producer) {
+		return
+	}
+	n := *s
+	m := mark{Watermark: *o.mark, covers: o.covers, producer: q.producer, listed: q.listed}
+	if w.Without == Listing { // they are listed with their first record under a watermark
+		for p := range data {
+			if bits.OnesCount8(m.listed) < data && w.endsAt(s, r, m.CSN)[p] > 0 {
+				m.listed |= w.server[r].topic(p)
+			}
+		}
+	}
+	m.ends = w.endsAt(s, r, m.CSN)
+	n.append(marks, r, entry{what: w.mark(m)})
+	n.relay[r].op++
+	n.relay[r].listed = m.listed
+	w.settle(&n, r)
+	yield(action{kind: appendMark, relay: uint8(r)}, &n)
+}
