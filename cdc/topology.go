@@ -59,6 +59,9 @@ func (e *ServersError) Unwrap() []error {
 type servers struct {
 	list []Server
 	good int // the one that is followed, or was last
+	// moved is what each had executed before the followed one was last seen to have gone on, and what that has since; nil at first. It
+	// belongs to overtaken.
+	moved []Position
 	// checked are those whose settings were looked at in this run, by the identity they gave: another server may answer under an address.
 	checked map[string]bool
 }

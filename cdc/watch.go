@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -20,7 +21,7 @@ func (s *session) watch(ctx context.Context) error {
 	for {
 		s.lookAhead(ctx)
 		now := s.standing(ctx)
-		if other := overtaken(s.servers.good, before, now); other >= 0 {
+		if other := s.servers.overtaken(before, now); other >= 0 {
 			return fmt.Errorf("%w: %w: %s has executed nothing for %v, and lacks what %s has", ErrUnavailable, errStandsStill,
 				s.servers.current().Name, s.WatchPeriod, s.servers.list[other].Name)
 		}
@@ -73,18 +74,32 @@ func (s *session) standing(ctx context.Context) []Position {
 }
 
 // overtaken returns a server that had executed something before which the followed server still has not, although it has not moved
-// since; -1 when there is none. The other one must have everything that the followed server has.
-func overtaken(followed int, before, now []Position) int {
-	if before == nil || now[followed].GTIDs == "" || now[followed].GTIDs != before[followed].GTIDs {
+// since; -1 when there is none. The other one must have everything that the followed server has, and must have gone on at last while that
+// did not: a transaction that it alone had before is a replica's own, for which an idle primary is not left. Of a server that did not
+// answer then, all that it has may be new.
+func (s *servers) overtaken(before, now []Position) int {
+	if now == nil || now[s.good].GTIDs == "" {
 		return -1
 	}
-	for i := range now {
-		if i == followed || now[i].Flavor != now[followed].Flavor {
+	followed := now[s.good]
+	if s.moved == nil || s.moved[s.good].GTIDs != followed.GTIDs {
+		s.moved = slices.Clone(now)
+		if before != nil {
+			copy(s.moved, before)
+			s.moved[s.good] = followed
+		}
+	}
+	if before == nil || before[s.good].GTIDs != followed.GTIDs {
+		return -1
+	}
+	for i, other := range now {
+		if i == s.good || other.Flavor != followed.Flavor {
 			continue
 		}
-		here, err1 := now[followed].Covers(before[i].GTIDs)
-		there, err2 := now[i].Covers(now[followed].GTIDs)
-		if err1 == nil && err2 == nil && !here && there {
+		known := Position{Flavor: followed.Flavor, GTIDs: followed.GTIDs + "," + s.moved[i].GTIDs}
+		nothingNew, err1 := known.Covers(before[i].GTIDs)
+		everything, err2 := other.Covers(followed.GTIDs)
+		if err1 == nil && err2 == nil && !nothingNew && everything {
 			return i
 		}
 	}
