@@ -60,13 +60,12 @@ func Redact(text string, patterns ...string) Mask {
 // id; another secret gives another configuration id.
 func Hash(secret []byte, patterns ...string) Mask {
 	m := Mask{kind: maskHash, patterns: slices.Clone(patterns)}
-	if len(secret) < minSecret {
-		m.err = fmt.Errorf("the secret has %d bytes, want %d or more", len(secret), minSecret)
-		return m
-	}
 	secret = slices.Clone(secret)
 	pool := &sync.Pool{New: func() any { return &hasher{Hash: hmac.New(sha256.New, secret)} }}
 	m.hashes = func() *sync.Pool { return pool }
+	if len(secret) < minSecret {
+		m.err = fmt.Errorf("the secret has %d bytes, want %d or more", len(secret), minSecret)
+	}
 	return m
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -224,6 +225,20 @@ func FuzzMask(f *testing.F) {
 			t.Errorf("hash of %s is not that of its text", value)
 		}
 	})
+}
+
+// TestMaskRefused: what a mask that will be refused would do is defined; only its use is an error.
+func TestMaskRefused(t *testing.T) {
+	for _, mask := range []Mask{{}, Redact("\xff", "a.b.c"), Hash([]byte("short"), "a.b.c"), Hash(nil), Truncate(-1, "a.b.c")} {
+		columns := Columns{Masks: []Mask{mask}}
+		if columns.Validate() == nil {
+			t.Errorf("%s is accepted", &mask)
+		}
+		columns.Identify(io.Discard)
+		for _, value := range []string{`"text"`, "1", "null", `""`} {
+			mask.Replace([]byte(value), 0)
+		}
+	}
 }
 
 func BenchmarkMask(b *testing.B) {
