@@ -235,8 +235,11 @@ func classifyCreate(s statement, w *words) statement {
 		return s
 	}
 	for word = w.next(); !word.end; word = w.next() {
-		if word.is("SELECT") || word.is("VALUES") && w.ahead.is("ROW") {
+		switch {
+		case word.is("SELECT"), word.is("TABLE"), word.is("VALUES") && (w.ahead.is("ROW") || w.ahead.is("(")):
 			s.kind = queryDML
+		case word.isName() && !word.isNumber(): // a keyword behind its dot is a name
+			w.qualified(word)
 		}
 	}
 	return s
@@ -264,6 +267,9 @@ func (w word) is(keyword string) bool { return w.quote == 0 && strings.EqualFold
 
 // isName tells whether the word can be a name.
 func (w word) isName() bool { return w.quote != 0 && w.text != "" || w.text != "" && isWord(w.text[0]) }
+
+// isNumber tells whether the word is digits only, which no bare name is.
+func (w word) isNumber() bool { return w.quote == 0 && strings.Trim(w.text, "0123456789") == "" }
 
 // left is what next would go on with.
 func (w *words) left() string { return w.text[w.peek().from:] }
