@@ -153,7 +153,7 @@ func (a *assembler) rollBack(e event) error {
 	for i := range a.schema {
 		a.schema[i].Row = uint64(i)
 	}
-	a.tx.rows, a.tx.undone = 0, true
+	a.tx.rows, a.tx.undone = uint64(len(a.schema)), true
 	return a.end(e)
 }
 
