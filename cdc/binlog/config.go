@@ -56,8 +56,8 @@ type Config struct {
 	MaxSliceBytes int
 	// SpillBytes bounds the memory of events that have to wait for what becomes of their transaction: XA transactions between PREPARE
 	// and COMMIT, transactions with savepoints, and MariaDB's (each until its end). What is more waits in files in SpillDir, and
-	// so does a compressed transaction of MySQL that is larger. Another event alone may exceed it. Default: an eighth of the relay's
-	// MaxBytes, 8 MiB.
+	// so does a compressed transaction of MySQL that is larger. Each transaction that waits in a file takes a file descriptor, the
+	// largest go there first. Another event alone may exceed it. Default: an eighth of the relay's MaxBytes, 8 MiB.
 	SpillBytes int
 	// SpillDir is the directory of those files. They need as much space as the open XA transactions and the one that is being read
 	// have in the binlog; nobody else can read them, and they go when they are not needed any more, at the latest with the process

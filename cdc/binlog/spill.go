@@ -49,7 +49,12 @@ func (p *spool) write(parts ...[]byte) error {
 		n += len(part)
 	}
 	for p.file == nil && p.owner.limit > 0 && p.owner.used+n > p.owner.limit {
-		if err := p.owner.largest(p, n).toFile(); err != nil {
+		largest := p.owner.largest(p, n)
+		err := largest.toFile()
+		if err == nil && largest != p { // only p is being written
+			err = largest.seal()
+		}
+		if err != nil {
 			return err
 		}
 	}
