@@ -176,7 +176,7 @@ func (a *assembler) pull() (*cdc.Slice, error) {
 		if a.inner {
 			raw, err := a.payload.next()
 			if err != nil {
-				return nil, a.fail(err)
+				return nil, a.failRead(err)
 			}
 			if raw == nil {
 				a.inner = false
@@ -471,6 +471,14 @@ func (a *assembler) rowsEvent(e event) error {
 
 // fail says where err happened.
 func (a *assembler) fail(err error) error { return a.failTable(nil, err) }
+
+// failRead says where events that waited were found to be corrupt. An error of the disk that has them is returned as it is.
+func (a *assembler) failRead(err error) error {
+	if errors.Is(err, errEvents) {
+		return a.fail(err)
+	}
+	return err
+}
 
 func (a *assembler) failTable(t *table, err error) error {
 	de := &cdc.DecodeError{Err: err, Position: eventstore.Position{

@@ -72,8 +72,11 @@ func (a *assembler) replay() error {
 // replayNext handles the next event that waited; false says that there is none.
 func (a *assembler) replayNext() (bool, error) {
 	raw, err := a.waiting.next()
-	if raw == nil || err != nil {
-		return false, err
+	if err != nil {
+		return false, a.failRead(err)
+	}
+	if raw == nil {
+		return false, nil
 	}
 	e, err := parseEvent(raw, false)
 	if err != nil {

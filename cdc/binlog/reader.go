@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"os"
 
 	"github.com/millrace-go/millrace/internal/reclaim"
 )
@@ -44,7 +45,7 @@ func (r *eventReader) next() ([]byte, error) {
 		r.stream = nil
 		return nil, nil
 	} else if err != nil {
-		return nil, errors.Join(errEvents, err)
+		return nil, readError(err)
 	}
 	size := binary.LittleEndian.Uint32(head[9:])
 	if size < headerSize {
@@ -58,10 +59,18 @@ func (r *eventReader) next() ([]byte, error) {
 		}
 		r.buf = r.buf[:min(cap(r.buf), int(size))]
 		if _, err := io.ReadFull(r.stream, r.buf[have:]); err != nil {
-			return nil, errors.Join(errEvents, err)
+			return nil, readError(err)
 		}
 	}
 	return r.buf, nil
+}
+
+// readError says that the events are corrupt, or that the disk which has them cannot be read.
+func readError(err error) error {
+	if disk, ok := errors.AsType[*os.PathError](err); ok {
+		return spillError(disk)
+	}
+	return errors.Join(errEvents, err)
 }
 
 // release gives a huge event's memory back, and returns how much that is.

@@ -193,9 +193,13 @@ func newTempFile(dir string) (*tempFile, error) {
 // failed says what could not be done with the file. The text has its folder, and nothing of what is in it.
 func (t *tempFile) failed(err error) error {
 	if e, ok := errors.AsType[*os.PathError](err); ok {
-		return fmt.Errorf("spill a transaction to a file (Config.SpillDir, Config.SpillBytes): %w", e)
+		return spillError(e)
 	}
 	return fmt.Errorf("spill a transaction to %s (Config.SpillDir, Config.SpillBytes): %w", t.Name(), err)
+}
+
+func spillError(err *os.PathError) error {
+	return fmt.Errorf("spill a transaction to a file (Config.SpillDir, Config.SpillBytes): %w", err)
 }
 
 func (t *tempFile) remove() {
