@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/millrace-go/millrace/internal/reclaim"
 )
 
 // payload reads the events of a MySQL transaction that was compressed as a whole. One decoder serves all of them: making one
@@ -154,6 +155,16 @@ func (p *payload) prepare() error {
 type inflater struct {
 	wrapped, bare io.ReadCloser // zlib, and deflate without its wrapper
 	buf           []byte
+}
+
+// release lets go of the memory of a huge original, and returns how much that is.
+func (f *inflater) release() int {
+	n := cap(f.buf)
+	if n <= reclaim.Huge {
+		return 0
+	}
+	f.buf = nil
+	return n
 }
 
 var errInflate = errors.New("compressed event: corrupt")

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/millrace-go/millrace/internal/reclaim"
 )
 
 // inflaters are shared by all columns, which are many, while few have a value in hand.
@@ -27,7 +29,11 @@ func renderCompressed(c *column, dst, src []byte) ([]byte, int, error) {
 	n := c.width + len(value)
 	if len(value) > 0 {
 		f := inflaters.Get().(*inflater)
-		defer inflaters.Put(f)
+		defer func() {
+			n := f.release()
+			inflaters.Put(f)
+			reclaim.Dropped(n)
+		}()
 		v := cursor{rest: value}
 		head := v.uint(1)
 		switch method := head >> 4; {
@@ -44,6 +50,9 @@ func renderCompressed(c *column, dst, src []byte) ([]byte, int, error) {
 		default:
 			return dst, 0, fmt.Errorf("compressed value: unknown method %d", method)
 		}
+	}
+	if len(value) > hugeRow { // the row's own size says nothing of it
+		dst = reserve(dst, len(value))
 	}
 	if c.charset == nil {
 		return appendBase64(dst, value), n, nil

@@ -3,10 +3,43 @@ package binlog
 import (
 	"bytes"
 	"compress/flate"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"testing"
+
+	"github.com/millrace-go/millrace/internal/reclaim"
 )
+
+// TestCompressedValueHuge: a huge value leaves nothing behind in the pool, and the JSON around it does not move it once more.
+func TestCompressedValueHuge(t *testing.T) {
+	const size = reclaim.Huge + 3
+	var packed bytes.Buffer
+	w, err := flate.NewWriter(&packed, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = w.Write(make([]byte, size))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	value := append(binary.BigEndian.AppendUint32([]byte{0x8c}, size), packed.Bytes()...)
+	encoded := base64.StdEncoding.EncodedLen(size)
+	const page = 8192 // memory comes in pages: what is before the value fills the last one
+	before := make([]byte, page-(1+encoded)%page)
+	out, _, err := renderCompressed(&column{width: 4}, before, append(binary.LittleEndian.AppendUint32(nil, uint32(len(value))), value...))
+	if want := len(before) + 2 + encoded; err != nil || len(out) != want {
+		t.Fatalf("%d bytes of JSON, want %d; %v", len(out), want, err)
+	}
+	if room := cap(out) - len(out); room < 1<<10 || room > 1<<20 {
+		t.Errorf("room for %d bytes behind the value, want a little", room)
+	}
+	f := inflaters.Get().(*inflater)
+	defer inflaters.Put(f)
+	if cap(f.buf) > reclaim.Huge {
+		t.Errorf("the pool keeps %d bytes", cap(f.buf))
+	}
+}
 
 // TestCompressedValueCorrupt: a damaged value is an error, and takes no memory for a length that it only announces.
 func TestCompressedValueCorrupt(t *testing.T) {

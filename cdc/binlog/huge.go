@@ -81,28 +81,28 @@ func (b *eventBuffer) Write(p []byte) (int, error) {
 // hugeRow is from what size on, in bytes, room for a row's JSON is made at once.
 const hugeRow = 1 << 20
 
-// reserve makes room for the JSON of n bytes of row images: base64 takes four bytes for three, and text is longer than that only when
+// reserve makes room for the JSON of n bytes of row images.
+func (b *buffer) reserve(n int) { b.json = reserve(b.json, n) }
+
+// reserve makes room behind dst for the JSON of n bytes of values: base64 takes four bytes for three, and text is longer than that only when
 // every third character is one that JSON escapes.
-func (b *buffer) reserve(n int) {
+func reserve(dst []byte, n int) []byte {
 	const others = 4 << 10 // names, keys, short values
-	need := len(b.json) + n/3*4 + others
-	if need <= cap(b.json) {
-		return
+	need := len(dst) + n/3*4 + others
+	if need <= cap(dst) {
+		return dst
 	}
 	reclaim.Dropped(need) // of what is garbage already
-	old := cap(b.json)
-	b.json = append(make([]byte, 0, need), b.json...)
+	old := cap(dst)
+	dst = append(make([]byte, 0, need), dst...)
 	reclaim.Dropped(old)
+	return dst
 }
 
 // release gives back the memory of the event whose last row was decoded.
 func (a *assembler) release() {
 	a.rows.rest = nil
-	dropped := a.waiting.release() + a.payload.release()
-	if cap(a.inflater.buf) > reclaim.Huge {
-		dropped += cap(a.inflater.buf)
-		a.inflater.buf = nil
-	}
+	dropped := a.waiting.release() + a.payload.release() + a.inflater.release()
 	if !a.inner && !a.tx.replayed {
 		dropped, a.pushed = dropped+a.pushed, 0
 	}
