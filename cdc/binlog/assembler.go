@@ -47,8 +47,10 @@ type assembler struct {
 	header   []byte            // of an event that will wait
 	prepared map[string]*spool // XA transactions, by id
 	again    map[string]string // ids by GTID: those of the position, whose XA PREPARE comes again
-	// MariaDB: what was executed before the transaction at hand, and what the position has, while the stream begins before it.
-	executed, covered *gtid.Set
+	// MariaDB: what was executed before the transaction at hand.
+	executed *gtid.Set
+	// MariaDB: the last sequence number that the position has, of domains whose stream begins before that and has not come to it.
+	covered map[uint32]uint64
 
 	tx     transaction
 	buf    buffer
@@ -375,12 +377,11 @@ func (a *assembler) begin(e event, g gtidEvent, err error) error {
 	if a.flavor != gtid.MariaDB {
 		return nil
 	}
-	if a.covered != nil && !a.tx.again {
-		one, err := gtid.Parse(gtid.MariaDB, g.id)
-		if err != nil {
-			return a.fail(err)
+	if last, waits := a.covered[g.domain]; waits {
+		a.tx.passed = !a.tx.again && g.sequence <= last
+		if g.sequence >= last {
+			delete(a.covered, g.domain)
 		}
-		a.tx.passed = a.covered.Contains(one)
 	}
 	if a.tx.began = !g.standalone; g.prepares && !a.tx.passed {
 		a.hold()

@@ -14,6 +14,9 @@ type gtidEvent struct {
 	time       time.Time // commit on the server that first committed it; zero when the event does not say
 	standalone bool      // MariaDB: one event follows, without a commit
 	prepares   bool      // MariaDB: an XA PREPARE
+	// MariaDB: parts of id.
+	domain   uint32
+	sequence uint64
 }
 
 // parseGTID reads MySQL's GTID_EVENT.
@@ -137,7 +140,7 @@ func parseMariaDBGTID(e event) (gtidEvent, error) {
 	id := strconv.AppendUint(nil, domain, 10)
 	id = strconv.AppendUint(append(id, '-'), uint64(e.server), 10)
 	id = strconv.AppendUint(append(id, '-'), sequence, 10)
-	return gtidEvent{id: string(id), standalone: flags&standalone != 0, prepares: flags&preparedXA != 0}, nil
+	return gtidEvent{id: string(id), standalone: flags&standalone != 0, prepares: flags&preparedXA != 0, domain: uint32(domain), sequence: sequence}, nil
 }
 
 // appendUUID appends 16 bytes in the form 3e11fa47-71ca-11e1-9e33-c80aa9429562.

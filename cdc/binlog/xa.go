@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -47,10 +48,20 @@ func (a *assembler) resume(from eventstore.Position) error {
 		return nil
 	}
 	var err error
-	if a.executed, err = gtid.Parse(a.flavor, from.GTIDs); err == nil && len(a.again) > 0 {
-		a.covered = a.executed.Clone()
+	if a.executed, err = gtid.Parse(a.flavor, from.GTIDs); err != nil {
+		return err
 	}
-	return err
+	begin, err := startSet(a.flavor, from)
+	if err != nil {
+		return err
+	}
+	a.covered = maps.Collect(a.executed.Domains())
+	for domain, last := range begin.Domains() {
+		if last == a.covered[domain] {
+			delete(a.covered, domain)
+		}
+	}
+	return nil
 }
 
 // parseXAPrepare reads an XA_PREPARE event.

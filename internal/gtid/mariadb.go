@@ -2,6 +2,7 @@ package gtid
 
 import (
 	"errors"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -52,6 +53,17 @@ func (s *Set) addDomain(id uint32, d domain) {
 		have.server, have.sequence = d.server, d.sequence
 	}
 	s.domains[id] = have
+}
+
+// Domains returns the last sequence number of each of a MariaDB set's domains, in no order.
+func (s *Set) Domains() iter.Seq2[uint32, uint64] {
+	return func(yield func(uint32, uint64) bool) {
+		for id, d := range s.domains {
+			if !yield(id, d.sequence) {
+				return
+			}
+		}
+	}
 }
 
 // rewind goes back to before in every domain of gtids where that is earlier.
