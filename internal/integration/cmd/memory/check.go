@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -91,7 +92,7 @@ func value(image []byte, column string) ([]byte, error) {
 	if !ok1 || !ok2 {
 		return nil, fmt.Errorf("image %.40q, want id and body", image)
 	}
-	if column == "LONGBLOB" {
+	if strings.HasPrefix(column, "LONGBLOB") {
 		n, err := base64.StdEncoding.Decode(body, body)
 		return body[:n], err
 	}

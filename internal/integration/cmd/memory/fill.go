@@ -122,8 +122,11 @@ func (d *database) small(ctx context.Context) (content, error) {
 // of the row to the one transaction.
 func (d *database) huge(ctx context.Context, column string, mib, updates int, together, inserted bool) (content, error) {
 	piece, pieces := "RANDOM_BYTES(1024)", mib<<10
-	if column == "LONGTEXT" {
+	switch column {
+	case "LONGTEXT":
 		piece, pieces = "TO_BASE64(RANDOM_BYTES(48))", mib<<14
+	case "LONGBLOB COMPRESSED": // random bytes would stay as they are
+		piece = "HEX(RANDOM_BYTES(512))"
 	}
 	c := content{transactions: updates, records: updates}
 	if together {

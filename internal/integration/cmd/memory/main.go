@@ -1,7 +1,7 @@
 // Command memory measures the relay's peak resident memory under transactions of gigabytes. On each database it makes, in the server,
 //
 //	rows        one transaction of 5 million small rows, as the server writes it and compressed by the server
-//	updates     updates of a row of 64 MiB (LONGTEXT, then LONGBLOB; both images), six in one transaction and six in six
+//	updates     updates of a row of 64 MiB (LONGTEXT, LONGBLOB, MariaDB's LONGBLOB COMPRESSED; both images), six in one transaction and six in six
 //	compressed  MySQL: the same updates in one compressed transaction, as large as MySQL lets one become: about 1 GB
 //
 // and for each runs the whole relay, from the binlog into a real Kafka broker, in a process of its own. Then it reads the log with an independent

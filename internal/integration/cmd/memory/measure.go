@@ -99,7 +99,11 @@ func (m *measurement) small(ctx context.Context, highest *uint64) error {
 }
 
 func (m *measurement) huge(ctx context.Context, highest *uint64) error {
-	for _, column := range []string{"LONGTEXT", "LONGBLOB"} {
+	columns := []string{"LONGTEXT", "LONGBLOB"}
+	if m.kind == servers.MariaDB {
+		columns = append(columns, "LONGBLOB COMPRESSED")
+	}
+	for _, column := range columns {
 		for _, together := range []bool{true, false} {
 			want, err := m.database.huge(ctx, column, m.rowMiB, m.updates, together, false)
 			if err != nil {
