@@ -32,15 +32,11 @@ func (l *Log) begin(ctx context.Context) (*writer, error) {
 	if err := l.prepareTopics(ctx); err != nil { // 4
 		return nil, err
 	}
-	begun := time.Now()
 	producer, err := l.initProducer(ctx) // 5
 	if err != nil {
 		return nil, err
 	}
-	if err := l.fence(ctx, producer, []eventstore.Partition{l.watermarks()}); err != nil { // 6
-		return nil, err
-	}
-	h, err := l.readHead(ctx) // 7
+	begun, h, err := l.fenceMarks(ctx, producer)
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +46,17 @@ func (l *Log) begin(ctx context.Context) (*writer, error) {
 		}
 		return l.newWriter(producer, begun, nil), nil
 	}
-	if err := l.checkProducer(producer, h.mark); err != nil { // 8
+	foreign, err := l.checkProducer(producer, h.mark) // 8
+	if err != nil {
 		return nil, err
+	}
+	if foreign && !l.cfg.TakeOver {
+		if err := l.awaitLease(ctx, producer, h.mark); err != nil {
+			return nil, err
+		}
+		if begun, h, err = l.fenceMarks(ctx, producer); err != nil { // that writer may have gone on until now
+			return nil, err
+		}
 	}
 	if err := l.checkListed(ctx, h.ends); err != nil {
 		return nil, err
@@ -66,6 +71,7 @@ func (l *Log) begin(ctx context.Context) (*writer, error) {
 		return nil, err
 	}
 	w := l.newWriter(producer, begun, h)
+	w.foreign = foreign
 	if w.start.Tail, err = w.readTail(ctx); err != nil { // 10
 		return nil, err
 	}
@@ -138,16 +144,42 @@ func (l *Log) checkEmpty(ctx context.Context, name string, partitions int) error
 	return nil
 }
 
-// checkProducer compares the last watermark's writer with this one: step 8.
-func (l *Log) checkProducer(mine producerID, last *mark) error {
-	switch {
-	case last.Producer != mine.id && !l.cfg.TakeOver:
-		return fmt.Errorf("%w (it has %d, this writer %d): its transactional id expired or its epochs are used up; make sure that no older writer is alive, then begin once with TakeOver",
-			ErrForeignProducer, last.Producer, mine.id)
-	case last.Producer == mine.id && last.Epoch > mine.epoch:
-		return fmt.Errorf("%w (the last watermark has epoch %d, this writer %d)", eventstore.ErrFenced, last.Epoch, mine.epoch)
+// fenceMarks takes the steps 6 and 7. The lease counts from when it began.
+func (l *Log) fenceMarks(ctx context.Context, producer producerID) (begun time.Duration, h *head, err error) {
+	begun = l.uptime()
+	if err := l.fence(ctx, producer, []eventstore.Partition{l.watermarks()}); err != nil { // 6
+		return begun, nil, err
 	}
-	return nil
+	h, err = l.readHead(ctx) // 7
+	return begun, h, err
+}
+
+// checkProducer compares the last watermark's writer with this one: step 8. The fence does not reach a foreign one.
+func (l *Log) checkProducer(mine producerID, last *mark) (foreign bool, err error) {
+	if last.Producer == mine.id && last.Epoch > mine.epoch {
+		return false, fmt.Errorf("%w (the last watermark has epoch %d, this writer %d)", eventstore.ErrFenced, last.Epoch, mine.epoch)
+	}
+	return last.Producer != mine.id, nil
+}
+
+// awaitLease waits until the writer of the last watermark, which the fence does not reach, writes nothing more: it cannot renew its lease any
+// more, since the transactional id is this producer's now.
+func (l *Log) awaitLease(ctx context.Context, mine producerID, last *mark) error {
+	length := formerLease
+	if last.Lease > 0 {
+		length = time.Duration(last.Lease) * time.Second
+	}
+	err := fmt.Errorf("%w (it has %d, this writer %d): its transactional id expired or its epochs are used up", ErrForeignProducer, last.Producer, mine.id)
+	l.log.Warn("waiting until the lease of the writer before is over; if it is known to be dead, begin with TakeOver instead", "for", length, "err", err)
+	for until := l.uptime() + length; ; {
+		left := until - l.uptime()
+		if left <= 0 {
+			return nil
+		}
+		if !sleep(ctx, min(left, time.Minute)) { // timers may stand still during suspend
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
+		}
+	}
 }
 
 // goneTimeout is how long a listed topic may be missing in the metadata before it counts as deleted.

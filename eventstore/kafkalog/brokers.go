@@ -11,39 +11,47 @@ import (
 	"github.com/segmentio/kafka-go/protocol/metadata"
 )
 
+// Settings of brokers that the log relies on.
 const (
-	requestSetting = "socket.request.max.bytes"
-	// usualRequest is half of what a broker takes unless it is told otherwise.
-	usualRequest = 50 << 20
-	// requestOverhead is more than a produce request has beside a batch.
-	requestOverhead = 4 << 10
+	requestSetting       = "socket.request.max.bytes"
+	producerSetting      = "producer.id.expiration.ms"
+	transactionalSetting = "transactional.id.expiration.ms"
 )
 
-// checkBrokers makes sure that the brokers read a request with the largest record: on a larger one they close the connection, which
-// cannot be told from a broker that does not answer.
+// requestOverhead is more than a produce request has beside a batch.
+const requestOverhead = 4 << 10
+
+// checkBrokers makes sure that the brokers read a request with the largest record, for on a larger one they close the connection, which
+// cannot be told from a broker that does not answer; and that they remember producers for longer than a lease. A setting that a broker does not
+// know is none of its.
 func (l *Log) checkBrokers(ctx context.Context) error {
-	if l.cfg.MaxMessageBytes <= usualRequest {
-		return nil
+	least := map[string]int64{
+		requestSetting:       int64(l.cfg.MaxMessageBytes + requestOverhead),
+		producerSetting:      (expirations * l.cfg.Lease).Milliseconds(),
+		transactionalSetting: (expirations * l.cfg.Lease).Milliseconds(),
 	}
-	var limits map[int32]string
+	smaller := map[string]string{requestSetting: "MaxMessageBytes", producerSetting: "Lease", transactionalSetting: "Lease"}
+	var brokers map[int32]map[string]string
 	err := l.client.retry(ctx, "describe brokers", func(ctx context.Context) (err error) {
-		limits, err = l.client.requestLimits(ctx)
+		brokers, err = l.client.brokerSettings(ctx, sortedKeys(least))
 		return err
 	})
 	if errors.Is(err, kafka.ClusterAuthorizationFailed) {
-		l.log.Warn("cannot see whether the brokers take the largest records: the account may not describe their settings",
-			"setting", requestSetting, "want", l.cfg.MaxMessageBytes+requestOverhead)
+		l.log.Warn("cannot see whether the brokers take the largest records and remember producers for long enough: the account may not describe their settings", "least", least)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	var deviations []Deviation
-	want := l.cfg.MaxMessageBytes + requestOverhead
-	for _, id := range sortedKeys(limits) {
-		if n, err := strconv.Atoi(limits[id]); err != nil || n < want {
-			deviations = append(deviations, Deviation{fmt.Sprintf("broker %d", id), requestSetting, limits[id], fmt.Sprintf("at least %d", want),
-				fmt.Sprintf("%s=%d in its server.properties and a restart, or with a smaller MaxMessageBytes", requestSetting, want)})
+	for _, id := range sortedKeys(brokers) {
+		for _, name := range sortedKeys(least) {
+			has, known := brokers[id][name]
+			if n, err := strconv.ParseInt(has, 10, 64); !known || err == nil && n >= least[name] {
+				continue
+			}
+			deviations = append(deviations, Deviation{fmt.Sprintf("broker %d", id), name, has, fmt.Sprintf("at least %d", least[name]),
+				fmt.Sprintf("%s=%d in its server.properties and a restart, or with a smaller %s", name, least[name], smaller[name])})
 		}
 	}
 	if len(deviations) > 0 {
@@ -52,27 +60,29 @@ func (l *Log) checkBrokers(ctx context.Context) error {
 	return nil
 }
 
-// requestLimits asks every broker for the size of the largest request it takes.
-func (c *client) requestLimits(ctx context.Context) (map[int32]string, error) {
+// brokerSettings asks every broker for some of its settings.
+func (c *client) brokerSettings(ctx context.Context, names []string) (map[int32]map[string]string, error) {
 	cluster, err := send[*metadata.Response](ctx, c, &metadata.Request{TopicNames: []string{}})
 	if err != nil {
 		return nil, err
 	}
-	limits := make(map[int32]string, len(cluster.Brokers))
+	brokers := make(map[int32]map[string]string, len(cluster.Brokers))
 	for _, b := range cluster.Brokers {
 		res, err := send[*describeconfigs.Response](ctx, c, &describeconfigs.Request{Resources: []describeconfigs.RequestResource{{
-			ResourceType: int8(kafka.ResourceTypeBroker), ResourceName: strconv.Itoa(int(b.NodeID)), ConfigNames: []string{requestSetting}}}})
+			ResourceType: int8(kafka.ResourceTypeBroker), ResourceName: strconv.Itoa(int(b.NodeID)), ConfigNames: names}}})
 		if err != nil {
 			return nil, err
 		}
+		settings := make(map[string]string)
 		for _, r := range res.Resources {
 			if r.ErrorCode != 0 {
 				return nil, fmt.Errorf("broker %s: %w", r.ResourceName, kafka.Error(r.ErrorCode))
 			}
 			for _, e := range r.ConfigEntries {
-				limits[b.NodeID] = e.ConfigValue
+				settings[e.ConfigName] = e.ConfigValue
 			}
 		}
+		brokers[b.NodeID] = settings
 	}
-	return limits, nil
+	return brokers, nil
 }

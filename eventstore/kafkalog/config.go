@@ -22,8 +22,12 @@ type Config struct {
 
 	// Partitions is how many partitions a new topic gets. Default 4. The number a topic was listed with is for good.
 	Partitions int
-	// ReplicationFactor is how many copies a new topic gets. Default: the broker's own default.
+	// ReplicationFactor is how many copies a new topic gets; from 3 on with min.insync.replicas=2 and without unclean elections. Default: the
+	// broker's own default, with the broker's settings.
 	ReplicationFactor int
+	// AcceptLoss makes topics of three and more copies good enough that may lose acknowledged records with one broker: min.insync.replicas of
+	// 1, unclean elections. Without it Begin refuses them. Topics of fewer copies are a warning in either case.
+	AcceptLoss bool
 	// Compression of data records: "lz4" (the default), "zstd", "snappy", "gzip" or "none".
 	Compression string
 	// MaxMessageBytes is the largest record and batch, in bytes, written as max.message.bytes to new topics and demanded of
@@ -33,14 +37,19 @@ type Config struct {
 	// RetryTimeout is how long a writer repeats what got no answer until it gives up and reports an unknown outcome. Default 30 s.
 	RetryTimeout time.Duration
 
+	// Lease is how long a writer relies on its fence without having told the brokers that it lives, which it does six times in that time: an empty
+	// aborted transaction. A writer that was stopped for longer writes nothing more and is begun again. The same for all writers of a pipeline, in
+	// whole seconds. Brokers must remember producers for twice as long (transactional.id.expiration.ms, producer.id.expiration.ms). Default 1 h.
+	Lease time.Duration
+
 	// TLS and SASL secure the connections to the brokers; see package github.com/segmentio/kafka-go/sasl for mechanisms.
 	TLS  *tls.Config
 	SASL sasl.Mechanism
 	// Transport replaces the log's own connections; TLS and SASL are its own business then. The log does not close it.
 	Transport kafka.RoundTripper
 
-	// TakeOver makes Begin accept a last watermark of a producer id that is not the pipeline's any more (see [ErrForeignProducer]).
-	// Set it for one start, after making sure that no older writer is alive.
+	// TakeOver makes Begin accept a last watermark of a producer id that is not the pipeline's any more at once (see [ErrForeignProducer]),
+	// instead of waiting until that producer's lease is over. Set it for one start, after making sure that no older writer is alive.
 	TakeOver bool
 
 	// Logger gets what an operator wants to know; nil is silent.
@@ -98,6 +107,11 @@ func (c Config) withDefaults() (Config, error) {
 		bad("RetryTimeout is %v, want a duration, or 0 for %v", c.RetryTimeout, defaultRetryTimeout)
 	} else if c.RetryTimeout == 0 {
 		c.RetryTimeout = defaultRetryTimeout
+	}
+	if c.Lease != 0 && (c.Lease < minLease || c.Lease > maxLease || c.Lease%time.Second != 0) {
+		bad("Lease is %v, want whole seconds from %v to %v, or 0 for %v", c.Lease, minLease, maxLease, defaultLease)
+	} else if c.Lease == 0 {
+		c.Lease = defaultLease
 	}
 	if c.Transport != nil && (c.TLS != nil || c.SASL != nil) {
 		bad("Transport is given, so TLS and SASL must be set there")

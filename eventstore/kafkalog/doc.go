@@ -20,8 +20,8 @@
 // one at a time in each partition, repeated byte for byte under the same sequence number until the outcome is known. A new topic
 // is created, then listed in a watermark, then written.
 //
-// A fence is good for as long as the broker remembers it. Until a lease keeps it alive, a writer ends itself after twelve hours
-// with [eventstore.ErrUnavailable], and its owner begins again.
+// A fence is good for as long as the brokers remember it. So a writer that is used renews it, six times in a lease ([Config.Lease]), and one
+// that could not, since it was stopped for instance, ends itself with [eventstore.ErrUnavailable], and its owner begins again.
 //
 // # Leading
 //

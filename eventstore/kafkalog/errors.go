@@ -13,9 +13,10 @@ import (
 	"github.com/millrace-go/millrace/eventstore"
 )
 
-// ErrForeignProducer is returned by Begin when the last watermark was written under another producer id than the pipeline's
-// present one: the transactional id expired (by default after seven days without a writer) or its epochs are used up. The fence
-// does not reach a writer of that id. Make sure that none is alive, then begin once with [Config.TakeOver].
+// ErrForeignProducer says that the last watermark was written under another producer id than the pipeline's present one: the transactional
+// id expired (by default after seven days without a writer) or its epochs are used up. The fence does not reach a writer of that id, so
+// Begin waits until that writer's lease is over ([Config.Lease]), and says so in the log. Who knows that none is alive may begin
+// once with [Config.TakeOver] instead. Begin returns the error when its context ends meanwhile, or for such a record behind a watermark of its own id.
 var ErrForeignProducer = errors.New("the last watermark is of a producer id that this fence does not reach")
 
 // errBeginAgain says that the producer's state is not what it should be, for a reason that a new epoch mends.

@@ -20,6 +20,7 @@ type Log struct {
 	codec     compress.Codec // nil for none
 	log       *slog.Logger
 	transport *kafka.Transport // its own, nil when one was given
+	uptime    func() time.Duration
 
 	life context.Context // until Close
 	end  context.CancelFunc
@@ -36,7 +37,7 @@ func New(cfg Config) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{cfg: cfg, log: cfg.Logger.With("pipeline", cfg.Pipeline)}
+	l := &Log{cfg: cfg, log: cfg.Logger.With("pipeline", cfg.Pipeline), uptime: newUptime()}
 	l.life, l.end = context.WithCancel(context.Background())
 	l.codec, _ = codecOf(cfg.Compression)
 	transport := cfg.Transport

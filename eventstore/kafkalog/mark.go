@@ -25,6 +25,7 @@ type mark struct {
 	Base     *int64              `json:"base,omitempty"`
 	Producer int64               `json:"producer"`
 	Epoch    int16               `json:"epoch"`
+	Lease    int64               `json:"lease,omitempty"` // of its writer, in seconds: step 8
 
 	offset int64 // where it stands
 }

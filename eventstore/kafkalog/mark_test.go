@@ -106,19 +106,38 @@ func TestNextSequenceWraps(t *testing.T) {
 	}
 }
 
-// A fence is not relied on for ever.
-func TestFenceAge(t *testing.T) {
+// A fence is not relied on for longer than the lease, and a batch that was repeated for long is not sent any more.
+func TestLease(t *testing.T) {
 	log, err := New(Config{Brokers: []string{"localhost:9092"}, Pipeline: "p"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	w := log.newWriter(producerID{1, 1}, time.Now(), nil)
-	if err := w.ready(t.Context()); err != nil {
-		t.Errorf("a new fence: %v", err)
+	now := 7 * time.Hour
+	log.uptime = func() time.Duration { return now }
+	w := log.newWriter(producerID{1, 1}, now, nil)
+	if now += defaultLease/keepAlives - 1; w.ready(t.Context()) != nil || w.lease.due() {
+		t.Errorf("a new fence: %v", w.ready(t.Context()))
 	}
-	w.begun = time.Now().Add(-fenceAge - time.Minute)
+	if now++; !w.lease.due() {
+		t.Error("a sixth of the lease has passed, and no keep-alive is due")
+	}
+	now = 7*time.Hour + defaultLease - 1
+	if err := w.lease.over(); err != nil {
+		t.Errorf("within the lease: %v", err)
+	}
+	now++
 	if err := w.ready(t.Context()); !errors.Is(err, eventstore.ErrUnavailable) {
 		t.Errorf("an old fence: %v, want ErrUnavailable", err)
+	}
+	now = 7 * time.Hour // it has ended for good
+	if err := w.ready(t.Context()); !errors.Is(err, eventstore.ErrUnavailable) {
+		t.Errorf("after an old fence: %v, want ErrUnavailable", err)
+	}
+	p := w.marks
+	p.batches, p.used = []*encoded{{count: 1}}, 1
+	now += defaultLease
+	if err := w.produce(t.Context(), &p); !errors.Is(err, errBeginAgain) {
+		t.Errorf("a batch that is due when the lease is over: %v", err)
 	}
 }

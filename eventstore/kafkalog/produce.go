@@ -61,22 +61,36 @@ func (w *writer) produceOne(ctx context.Context, p *partition) error {
 // produce sends a partition's batches, one after the other. Each is repeated as it is, under its sequence number, until the broker
 // says what became of it: it knows the last five batches of a producer and answers a repeated one with its old offset.
 func (w *writer) produce(ctx context.Context, p *partition) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, w.log.cfg.RetryTimeout, errNoAnswer)
-	defer cancel()
+	from := p.next
 	for _, e := range p.batches[:p.used] {
-		err := w.log.client.retry(ctx, "produce to "+p.kafka.String(), func(ctx context.Context) (err error) {
-			e.base, err = w.send(ctx, p, e)
-			return err
-		})
-		if err != nil {
-			if errors.Is(context.Cause(ctx), errNoAnswer) {
-				return fmt.Errorf("%w after %v: %w", errNoAnswer, w.log.cfg.RetryTimeout, err)
-			}
+		if err := w.produceBatch(ctx, p, e); err != nil {
 			return err
 		}
+		if e.base < from {
+			return fmt.Errorf("%w: a batch was written at offset %d of %v, where %d is next: the topic was deleted and made anew, or acknowledged records are lost. "+
+				"Start a new log under another name", eventstore.ErrLogMismatch, e.base, p.kafka, from)
+		}
+		from = e.base + int64(e.count)
 		p.sequence = nextSequence(p.sequence, e.count)
 	}
 	return nil
+}
+
+// produceBatch sends a batch until it is acknowledged, for RetryTimeout at most: a broker that is slow, but goes on, has that long for each.
+func (w *writer) produceBatch(ctx context.Context, p *partition, e *encoded) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, w.log.cfg.RetryTimeout, errNoAnswer)
+	defer cancel()
+	err := w.log.client.retry(ctx, "produce to "+p.kafka.String(), func(ctx context.Context) (err error) {
+		if err := w.lease.over(); err != nil {
+			return err
+		}
+		e.base, err = w.send(ctx, p, e)
+		return err
+	})
+	if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) {
+		return fmt.Errorf("%w after %v: %w", errNoAnswer, w.log.cfg.RetryTimeout, err)
+	}
+	return err
 }
 
 var errNoAnswer = errors.New("gave up, outcome unknown")

@@ -60,7 +60,7 @@ func (t *tail) read(ctx context.Context, part *partition, to int64) error {
 		if b.control {
 			return nil
 		}
-		if b.producer.id != t.writer.producer.id && !t.writer.log.cfg.TakeOver {
+		if b.producer.id != t.writer.producer.id && !t.writer.foreign && !t.writer.log.cfg.TakeOver {
 			return fmt.Errorf("%w (batch at offset %d of %v has %d, this writer %d)", ErrForeignProducer, b.base, part.kafka, b.producer.id, t.writer.producer.id)
 		}
 		for {

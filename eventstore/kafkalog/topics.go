@@ -56,11 +56,29 @@ func (c *Config) settings() []setting {
 	}
 }
 
+// replicatedSetting is a setting without which a topic of some copies may lose what was acknowledged: see docs/guarantees.md.
+type replicatedSetting struct {
+	setting
+	replicas int // from how many copies on it matters
+}
+
+func replicated() []replicatedSetting {
+	return []replicatedSetting{
+		{setting{name: "min.insync.replicas", value: "2", wants: "at least 2", ok: func(has string) bool { return has != "1" }}, 2},
+		{setting{name: "unclean.leader.election.enable", value: "false", wants: "false", ok: func(has string) bool { return has != "true" }}, 2},
+	}
+}
+
 // createTopic creates a Kafka topic; one that is there already is fine, and to be checked.
 func (l *Log) createTopic(ctx context.Context, name string, partitions int, settings []setting) error {
 	topic := createtopics.RequestTopic{Name: name, NumPartitions: int32(partitions), ReplicationFactor: int16(l.cfg.ReplicationFactor)}
 	if l.cfg.ReplicationFactor == 0 {
 		topic.ReplicationFactor = -1
+	}
+	if l.cfg.ReplicationFactor >= 3 {
+		for _, s := range replicated() {
+			settings = append(settings, s.setting)
+		}
 	}
 	for _, s := range settings {
 		topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: s.name, Value: s.value})
@@ -100,7 +118,7 @@ func (l *Log) checkTopics(ctx context.Context, topics map[string]topicLayout) er
 	for name := range topics {
 		req.Resources = append(req.Resources, describeconfigs.RequestResource{
 			ResourceType: int8(kafka.ResourceTypeTopic), ResourceName: name,
-			ConfigNames: append(l.settingNames(), "min.insync.replicas", "unclean.leader.election.enable"),
+			ConfigNames: l.settingNames(),
 		})
 	}
 	has := make(map[string]map[string]string)
@@ -146,11 +164,17 @@ func (l *Log) compare(topics map[string]topicLayout, has map[string]map[string]s
 			deviations = append(deviations, Deviation{name, "partitions", strconv.Itoa(t.partitions), "1",
 				"kafka-topics.sh --bootstrap-server " + l.bootstrap() + " --delete --topic " + name + " (after making sure that it is not another program's)"})
 		}
-		if replicas := topics[name].replicas; replicas > 1 && has[name]["min.insync.replicas"] == "1" {
-			l.log.Warn("acknowledged records may be lost with one broker", "topic", name, "replicas", replicas, "min.insync.replicas", 1)
-		}
-		if has[name]["unclean.leader.election.enable"] == "true" {
-			l.log.Warn("acknowledged records may be lost by an unclean election", "topic", name, "unclean.leader.election.enable", true)
+		for _, s := range replicated() {
+			// A topic of two copies cannot have both: with two in-sync ones demanded, one broker that is down stops the log.
+			if replicas := topics[name].replicas; replicas < s.replicas || s.ok(has[name][s.name]) {
+				continue
+			}
+			if l.cfg.AcceptLoss || topics[name].replicas < 3 {
+				l.log.Warn("acknowledged records may be lost with one broker", "topic", name, "replicas", topics[name].replicas, s.name, has[name][s.name])
+				continue
+			}
+			deviations = append(deviations, Deviation{name, s.name, has[name][s.name], s.wants, l.fix(name, s.setting) +
+				" (or accept that acknowledged records are lost with a broker: AcceptLoss)"})
 		}
 	}
 	if len(deviations) > 0 {
@@ -162,6 +186,9 @@ func (l *Log) compare(topics map[string]topicLayout, has map[string]map[string]s
 func (l *Log) settingNames() []string {
 	var names []string
 	for _, s := range l.cfg.settings() {
+		names = append(names, s.name)
+	}
+	for _, s := range replicated() {
 		names = append(names, s.name)
 	}
 	return names

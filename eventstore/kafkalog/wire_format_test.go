@@ -23,7 +23,7 @@ func TestWireFormatPage(t *testing.T) {
 	}
 	want := strings.ReplaceAll(string(example[1]), "\n ", "")
 	at := time.Date(2026, 1, 2, 3, 3, 4, 0, time.UTC)
-	got, err := json.Marshal(&mark{CSN: 7, Time: &at, LogID: "…", Config: "…", Ends: map[string][]int64{"shop.product": {3, 0, 4, 0}}, Producer: 1,
+	got, err := json.Marshal(&mark{CSN: 7, Time: &at, LogID: "…", Config: "…", Ends: map[string][]int64{"shop.product": {3, 0, 4, 0}}, Producer: 1, Lease: 3600,
 		Position: eventstore.Position{Flavor: "mariadb", GTIDs: "0-1-7", Server: "1", File: "binlog.000001", Offset: 2217}})
 	if err != nil {
 		t.Fatal(err)

@@ -12,15 +12,12 @@ import (
 	"github.com/millrace-go/millrace/internal/murmur2"
 )
 
-// fenceAge is how long a fence is relied on: before the broker may have forgotten the epoch (a day for a partition that is not
-// written, seven for the transactional id).
-const fenceAge = 12 * time.Hour
-
 // writer is the log's writer of one producer epoch. Not safe for concurrent use.
 type writer struct {
 	log      *Log
 	producer producerID
-	begun    time.Time
+	lease    lease
+	foreign  bool // the tail may hold batches of another producer id: its writer is known to be dead
 	start    eventstore.Start
 
 	marks     partition // the watermark partition
@@ -36,11 +33,11 @@ type writer struct {
 	flush  flushBuffers
 }
 
-func (l *Log) newWriter(p producerID, begun time.Time, h *head) *writer {
-	w := &writer{log: l, producer: p, begun: begun, ends: make(ends), full: -1, topics: make(map[string][]*partition),
+func (l *Log) newWriter(p producerID, begun time.Duration, h *head) *writer {
+	w := &writer{log: l, producer: p, lease: lease{l.cfg.Lease, l.uptime, begun}, ends: make(ends), full: -1, topics: make(map[string][]*partition),
 		start: eventstore.Start{Epoch: uint64(p.epoch)}, marks: partition{kafka: l.watermarks()}}
 	if h != nil {
-		w.last = h.mark
+		w.last, w.marks.next = h.mark, h.mark.offset+1
 		w.start = eventstore.Start{Watermark: h.mark.watermark(h.ends.byPartition()), Found: true, Epoch: uint64(p.epoch)}
 		w.ends = h.ends.clone()
 		for _, topic := range sortedKeys(h.ends) {
@@ -57,6 +54,15 @@ func (w *writer) list(topic string, ends []int64) {
 		w.topics[topic] = append(w.topics[topic], p)
 		w.order = append(w.order, p)
 	}
+}
+
+// fenced are the Kafka partitions that the writer's fence is about.
+func (w *writer) fenced() []eventstore.Partition {
+	parts := []eventstore.Partition{w.marks.kafka}
+	for _, p := range w.order {
+		parts = append(parts, p.kafka)
+	}
+	return parts
 }
 
 // partitions are the listed partitions.
@@ -80,7 +86,7 @@ func (w *writer) Close() error {
 	return nil
 }
 
-// ready tells whether the writer may write.
+// ready tells whether the writer may write, and renews its lease when it is time.
 func (w *writer) ready(ctx context.Context) error {
 	switch {
 	case ctx.Err() != nil:
@@ -89,9 +95,14 @@ func (w *writer) ready(ctx context.Context) error {
 		return eventstore.ErrClosed
 	case w.err != nil:
 		return fmt.Errorf("the writer has ended: %w", w.err)
-	// The monotonic clock stands still while the machine sleeps, the wall clock may be set back: the later one counts.
-	case max(time.Since(w.begun), time.Now().Round(0).Sub(w.begun.Round(0))) > fenceAge:
-		return unavailable(fmt.Errorf("the fence is older than %v, begin again", fenceAge))
+	}
+	if err := w.lease.over(); err != nil {
+		return w.ended(ctx, err)
+	}
+	if w.lease.due() {
+		if err := w.renew(ctx); err != nil {
+			return w.ended(ctx, err)
+		}
 	}
 	return nil
 }
@@ -137,7 +148,8 @@ func (w *writer) Watermark(ctx context.Context, mark eventstore.Watermark) error
 
 // newMark returns the record of a watermark, without its ends.
 func (w *writer) newMark(from eventstore.Watermark) *mark {
-	m := &mark{CSN: from.CSN, Position: from.Position, Config: from.Config, Producer: w.producer.id, Epoch: w.producer.epoch}
+	m := &mark{CSN: from.CSN, Position: from.Position, Config: from.Config, Producer: w.producer.id, Epoch: w.producer.epoch,
+		Lease: int64(w.lease.length.Seconds())}
 	if !from.Time.IsZero() {
 		at := from.Time.UTC()
 		m.Time = &at
@@ -175,6 +187,7 @@ func (w *writer) writeMark(ctx context.Context, m *mark, changed ends) error {
 		return err
 	}
 	offset := w.marks.batches[0].base
+	w.marks.next = offset + 1
 	w.marks.drop()
 	w.last, w.ends = m, now
 	if w.sinceFull++; m.full() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -240,21 +239,27 @@ func TestListedTopicDeleted(t *testing.T) {
 	}
 }
 
+// recreate deletes a topic and makes it anew.
+func recreate(t *testing.T, adm *kadm.Client, topic string) {
+	t.Helper()
+	if _, err := adm.DeleteTopics(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
+	for { // deletion is asynchronous
+		if topics, err := adm.ListTopics(t.Context(), topic); err == nil && topics.Error() != nil {
+			break
+		}
+	}
+	create(t, adm, topic, 4, right)
+}
+
 // A recreated topic has lost what a watermark promises.
 func TestListedTopicRecreated(t *testing.T) {
 	bothBrokers(t, func(t *testing.T, addrs []string) {
 		name := pipeline()
 		written(t, addrs, name)
 		_, adm := admin(t, addrs)
-		if _, err := adm.DeleteTopics(t.Context(), name+".shop.stock"); err != nil {
-			t.Fatal(err)
-		}
-		for { // deletion is asynchronous
-			if topics, err := adm.ListTopics(t.Context(), name+".shop.stock"); err == nil && topics.Error() != nil {
-				break
-			}
-		}
-		create(t, adm, name+".shop.stock", 4, right)
+		recreate(t, adm, name+".shop.stock")
 		if _, err := open(t, config(t, addrs, name)).Begin(t.Context()); !errors.Is(err, eventstore.ErrLogMismatch) {
 			t.Errorf("begin: %v, want ErrLogMismatch", err)
 		}
@@ -352,27 +357,6 @@ func written(t *testing.T, addrs []string, name string) eventstore.Writer {
 	}
 	mark(t, w, 1)
 	return w
-}
-
-// A last watermark of another producer id is out of the fence's reach: the operator has to say that its writer is dead.
-func TestForeignProducer(t *testing.T) {
-	bothBrokers(t, func(t *testing.T, addrs []string) {
-		name := pipeline()
-		written(t, addrs, name)
-		c, adm := admin(t, addrs)
-		head := lastValue(t, c, adm, name+".watermark")
-		foreign := regexp.MustCompile(`"producer":\d+`).ReplaceAllString(head, `"producer":4242`)
-		put(t, c, &kgo.Record{Topic: name + ".watermark", Value: []byte(foreign)})
-
-		cfg := config(t, addrs, name)
-		if _, err := open(t, cfg).Begin(t.Context()); !errors.Is(err, kafkalog.ErrForeignProducer) || errors.Is(err, eventstore.ErrUnavailable) {
-			t.Errorf("begin: %v, want ErrForeignProducer", err)
-		}
-		cfg.TakeOver = true
-		w := begin(t, open(t, cfg))
-		mark(t, w, 1)
-		begin(t, open(t, config(t, addrs, name))) // and then it is the pipeline's own again
-	})
 }
 
 // A record that no relay wrote stops the writer that finds it in the tail.
