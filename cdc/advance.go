@@ -13,6 +13,12 @@ func Advance(p Position, s *Slice) (Position, error) {
 	if !s.Last {
 		return p, fmt.Errorf("position after %s: its last slice has not come", s.ID)
 	}
+	if s.Snapshot != nil {
+		p.Snapshot = *s.Snapshot
+	}
+	if s.IsChunk() {
+		return p, nil
+	}
 	executed, err := gtid.Parse(p.Flavor, p.GTIDs)
 	if err != nil {
 		return p, fmt.Errorf("position: %w", err)
@@ -24,7 +30,7 @@ func Advance(p Position, s *Slice) (Position, error) {
 	if err != nil {
 		return p, err
 	}
-	return Position{Flavor: p.Flavor, GTIDs: executed.String(), Server: s.Server, File: s.File, Offset: s.Offset, Prepared: prepared}, nil
+	return Position{Flavor: p.Flavor, GTIDs: executed.String(), Server: s.Server, File: s.File, Offset: s.Offset, Prepared: prepared, Snapshot: p.Snapshot}, nil
 }
 
 // advancePrepared returns the XA transactions that are open behind the transaction whose last slice is s. It leaves open as it is:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -20,6 +21,8 @@ type faultyLog struct {
 	rnd  *rand.Rand // used by one relay at a time
 	rate float64    // of calls that fail
 	left atomic.Int64
+	// stamped, where set, notes which transaction has which number.
+	stamped map[eventstore.CSN]string
 }
 
 func (l *faultyLog) fails() bool {
@@ -31,6 +34,13 @@ func (l *faultyLog) Begin(ctx context.Context) (eventstore.Writer, error) {
 		return nil, errInjected
 	}
 	w, err := l.Log.Begin(ctx)
+	if l.stamped != nil && err == nil { // what did not land was never numbered
+		start := w.Start()
+		maps.DeleteFunc(l.stamped, func(csn eventstore.CSN, _ string) bool { return csn > start.Watermark.CSN })
+		if start.Tail.Stamp != nil {
+			maps.Insert(l.stamped, start.Tail.Stamp.All())
+		}
+	}
 	return &faultyWriter{w, l}, err
 }
 
@@ -40,6 +50,9 @@ type faultyWriter struct {
 }
 
 func (w *faultyWriter) Append(ctx context.Context, f *eventstore.Flush) error {
+	if w.log.stamped != nil {
+		maps.Insert(w.log.stamped, f.Stamp.All())
+	}
 	if !w.log.fails() {
 		return w.Writer.Append(ctx, f)
 	}

@@ -29,25 +29,12 @@ func (f Filter) Validate() error {
 
 // Match tells whether the table is captured.
 func (f Filter) Match(schema, table string) bool {
-	return !isServers(schema) && (len(f.Include) == 0 || matchAny(f.Include, schema, table)) && !matchAny(f.Exclude, schema, table)
+	return pattern.Chosen(f.Include, f.Exclude, schema, table)
 }
 
 // MatchSchema tells whether tables of the schema can be captured.
 func (f Filter) MatchSchema(schema string) bool {
 	matches := func(p string) bool { return pattern.Schema(p, schema) }
 	all := func(p string) bool { return strings.HasSuffix(p, ".*") && matches(p) }
-	return !isServers(schema) && (len(f.Include) == 0 || slices.ContainsFunc(f.Include, matches)) && !slices.ContainsFunc(f.Exclude, all)
-}
-
-// isServers tells the servers' own schemas.
-func isServers(schema string) bool {
-	switch schema {
-	case "mysql", "sys", "information_schema", "performance_schema":
-		return true
-	}
-	return false
-}
-
-func matchAny(patterns []string, schema, table string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool { return pattern.Table(p, schema, table) })
+	return !pattern.Servers(schema) && (len(f.Include) == 0 || slices.ContainsFunc(f.Include, matches)) && !slices.ContainsFunc(f.Exclude, all)
 }

@@ -26,6 +26,7 @@ type flush struct {
 	verdicts []verdict // of the slice that judge was given last; empty when all rows pass
 
 	definitions *definitions // shared by the flushes of a session
+	defines     bool         // the flush has definitions
 }
 
 type tableName struct{ schema, table string }
@@ -44,7 +45,7 @@ func (f *flush) reset() {
 	clear(f.Records)
 	f.Records, f.Stamp.Runs = f.Records[:0], f.Stamp.Runs[:0]
 	f.arena.reset()
-	f.bytes, f.transactions, f.complete = 0, 0, false
+	f.bytes, f.transactions, f.complete, f.defines = 0, 0, false, false
 	if len(f.places) > 10_000 {
 		clear(f.places)
 	}
@@ -58,6 +59,9 @@ func (f *flush) accepts(slice *Slice, limit int) bool {
 	if f.empty() {
 		return true
 	}
+	if f.defines && slice.IsChunk() && len(slice.Changes) > 0 {
+		return false // what it needs may be among the definitions: see queue.add
+	}
 	return f.complete && slice.First && slice.Last && f.bytes < limit && f.transactions < maxTransactions
 }
 
@@ -69,6 +73,9 @@ func (f *flush) add(slice *Slice, csn eventstore.CSN, connector string, skip fun
 	f.csn, f.time, f.complete = csn, slice.Time, slice.Last
 	if slice.Last {
 		f.server, f.file, f.offset = slice.Server, slice.File, slice.Offset
+	}
+	if slice.define != nil {
+		f.define(f.definitions.of(slice.define), slice, 0, skip)
 	}
 	schema := slice.Schema
 	for i := range slice.Changes {

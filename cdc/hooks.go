@@ -21,6 +21,8 @@ type Hooks struct {
 	Flushed  func(FlushInfo)
 	// Retrying is called before the relay begins again after an error that may pass.
 	Retrying func(RetryInfo)
+	// Snapshot is called after each chunk that was put into the stream, and when the log has everything of the captured tables.
+	Snapshot func(SnapshotInfo)
 	// Horizon is called each WatchPeriod with how long the server keeps what the relay needs next.
 	Horizon func(Horizon)
 }
@@ -74,6 +76,17 @@ type RetryInfo struct {
 	In  time.Duration
 }
 
+// SnapshotInfo says how far the snapshot of a table is.
+type SnapshotInfo struct {
+	// Complete: the log has all captured tables whole. The rest is not set.
+	Complete      bool
+	Schema, Table string
+	Request       string // the id of who asked for it; empty where the table is not whole without it
+	Rows          uint64 // read so far
+	Estimate      uint64 // of the server when it began, 0 when not known
+	Done          bool   // this was the last chunk of the table
+}
+
 func (h Hooks) began(i BeginInfo) {
 	if h.Began != nil {
 		h.Began(i)
@@ -113,6 +126,12 @@ func (h Hooks) flushed(i FlushInfo) {
 func (h Hooks) retrying(i RetryInfo) {
 	if h.Retrying != nil {
 		h.Retrying(i)
+	}
+}
+
+func (h Hooks) snapshot(i SnapshotInfo) {
+	if h.Snapshot != nil {
+		h.Snapshot(i)
 	}
 }
 

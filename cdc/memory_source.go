@@ -3,6 +3,7 @@ package cdc
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -24,6 +25,11 @@ type MemorySource struct {
 	purged       int                 // transactions[:purged] are gone
 	changed      chan struct{}       // closed and replaced at each commit
 	open         map[string]bool     // the XIDs that are prepared
+	rows         *memoryRows         // of transactions that every chunk shows
+	settled      int                 // rows may have so many
+	view         *memoryRows         // of the last chunk
+	shown        int                 // transactions that a chunk has shown: each later one does
+	unsettled    *rand.Rand
 }
 
 type memoryTransaction struct {
@@ -44,7 +50,8 @@ func NewMemorySource(filter Filter, sliceRows int) (*MemorySource, error) {
 	if sliceRows < 0 {
 		return nil, fmt.Errorf("memory source: sliceRows is %d, want 0 or more", sliceRows)
 	}
-	return &MemorySource{filter: filter, sliceRows: sliceRows, changed: make(chan struct{}), open: map[string]bool{}}, nil
+	return &MemorySource{filter: filter, sliceRows: sliceRows, changed: make(chan struct{}), open: map[string]bool{},
+		rows: &memoryRows{tables: map[tableName]map[string][]byte{}, known: map[tableName]*Table{}, prepared: map[string][]Change{}}}, nil
 }
 
 // Commit adds a transaction and returns its GTID. The changes' Row fields are set to their order. The source keeps the slices of
@@ -99,6 +106,8 @@ func (s *MemorySource) add(tx memoryTransaction) string {
 func (s *MemorySource) Purge(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.settled = max(s.settled, min(n, len(s.transactions)))
+	s.at(s.settled)
 	for s.purged < min(n, len(s.transactions)) {
 		s.transactions[s.purged] = memoryTransaction{}
 		s.purged++
@@ -173,6 +182,8 @@ type memoryStream struct {
 	once   sync.Once
 
 	number  int      // of the transaction in hand, 0 before the first
+	marks   bool     // wanted
+	marked  int      // the number that the last mark said
 	pending []Change // what is left of it
 	schema  []SchemaChange
 	open    bool // slices of it are left
@@ -192,6 +203,11 @@ func (st *memoryStream) Close() error {
 func (st *memoryStream) Next(ctx context.Context) (*Slice, error) {
 	first := false
 	if !st.open {
+		if st.marks && st.marked != st.number && st.caughtUp() {
+			st.marked = st.number
+			st.slice = Slice{Server: memoryUUID, File: memoryFile, Offset: uint64(st.number)}
+			return &st.slice, nil
+		}
 		if err := st.advance(ctx); err != nil {
 			return nil, err
 		}
@@ -211,6 +227,15 @@ func (st *memoryStream) Next(ctx context.Context) (*Slice, error) {
 		st.slice.Prepared, st.slice.Completed = st.prepared, st.completed
 	}
 	return &st.slice, nil
+}
+
+// Marks makes Next say where the stream is when it has come to the end.
+func (st *memoryStream) Marks(on bool) { st.marks, st.marked = on, -1 }
+
+func (st *memoryStream) caughtUp() bool {
+	st.source.mu.Lock()
+	defer st.source.mu.Unlock()
+	return st.number == len(st.source.transactions)
 }
 
 // advance waits for the next transaction that the position does not hold.

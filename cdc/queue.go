@@ -25,7 +25,8 @@ type queue struct {
 	// executed is every transaction with csn <= the last complete one in filling, prepared the XA transactions open behind it.
 	executed *gtid.Set
 	prepared []eventstore.Prepare
-	err      error // of the reader; nothing is added after it
+	snapshot string // how far the tables are behind it
+	err      error  // of the reader; nothing is added after it
 
 	added chan struct{} // holds one token when there may be something to take
 	freed chan struct{} // holds one token when there may be room
@@ -38,7 +39,7 @@ func newQueue(limit int, config string, rules *rules, tables *definitions, last 
 		return nil, err
 	}
 	return &queue{limit: limit, connector: last.Position.Flavor, next: last.CSN + 1, executed: executed, prepared: last.Position.Prepared,
-		filling: newFlush(config, rules, tables), spare: newFlush(config, rules, tables), added: make(chan struct{}, 1), freed: make(chan struct{}, 1)}, nil
+		snapshot: last.Position.Snapshot, filling: newFlush(config, rules, tables), spare: newFlush(config, rules, tables), added: make(chan struct{}, 1), freed: make(chan struct{}, 1)}, nil
 }
 
 func signal(c chan struct{}) {
@@ -48,8 +49,15 @@ func signal(c chan struct{}) {
 	}
 }
 
-// add numbers slice and renders it, waiting for room.
+// add numbers slice and renders it, waiting for room. The definition of a chunk's table must be acknowledged before the chunk is sent: a
+// successor finishes transactions, and with them their definitions, but not chunks. So it goes before it, as a transaction of its own.
 func (q *queue) add(ctx context.Context, slice *Slice) error {
+	if table := q.undefined(slice); table != nil {
+		own := Slice{ID: slice.ID + "/define", First: true, Last: true, Time: slice.Time, Server: slice.Server, File: slice.File, Offset: slice.Offset, define: table}
+		if err := q.add(ctx, &own); err != nil {
+			return err
+		}
+	}
 	for {
 		done, err := q.tryAdd(slice)
 		if done || err != nil {
@@ -61,6 +69,27 @@ func (q *queue) add(ctx context.Context, slice *Slice) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// undefined returns the table of a chunk whose definition the log does not have yet.
+func (q *queue) undefined(slice *Slice) *Table {
+	if !slice.IsChunk() || len(slice.Changes) == 0 {
+		return nil
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	table := slice.Changes[0].Table
+	if d := q.filling.definitions; d.written[d.of(table).id] {
+		return nil
+	}
+	return table
+}
+
+// position is what has been added.
+func (q *queue) position() Position {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return Position{Flavor: q.connector, GTIDs: q.executed.String(), Prepared: q.prepared, Snapshot: q.snapshot}
 }
 
 func (q *queue) tryAdd(slice *Slice) (done bool, err error) {
@@ -81,7 +110,10 @@ func (q *queue) tryAdd(slice *Slice) (done bool, err error) {
 	before := q.filling.bytes
 	q.filling.add(slice, q.csn, q.connector, nil)
 	q.lastSlice = q.filling.bytes - before
-	if slice.Last {
+	if slice.Snapshot != nil {
+		q.snapshot = *slice.Snapshot
+	}
+	if slice.Last && !slice.IsChunk() {
 		if err := q.executed.Add(slice.ID); err != nil {
 			return false, fmt.Errorf("position after %s: %w", slice.ID, err)
 		}
@@ -132,7 +164,8 @@ func (q *queue) take() (f *flush, end Position, err error) {
 	f, q.filling, q.spare = q.filling, q.spare, nil
 	signal(q.freed)
 	if f.complete {
-		end = Position{Flavor: q.connector, GTIDs: q.executed.String(), Server: f.server, File: f.file, Offset: f.offset, Prepared: q.prepared}
+		end = Position{Flavor: q.connector, GTIDs: q.executed.String(), Server: f.server, File: f.file, Offset: f.offset, Prepared: q.prepared,
+			Snapshot: q.snapshot}
 	}
 	return f, end, nil
 }

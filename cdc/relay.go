@@ -58,6 +58,9 @@ type Config struct {
 	// need, which costs some hundred milliseconds and nothing else. The same for all relays of a log. Default 2 s, at least 100 ms.
 	Patience time.Duration
 
+	// Snapshot says how tables are read beside the stream.
+	Snapshot SnapshotConfig
+
 	// Logger gets what an operator wants to know; nil is silent.
 	Logger *slog.Logger
 	// Hooks are called on events, from the relay's own goroutines: they must return soon.
@@ -143,6 +146,9 @@ func NewRelay(cfg Config) (*Relay, error) {
 	if cfg.Name == "" {
 		cfg.Name = defaultName()
 	}
+	if err := cfg.Snapshot.validate(); err != nil {
+		problems = append(problems, err)
+	}
 	rules := rules{filters: slices.Clone(cfg.RowFilters), routes: slices.Clone(cfg.Routes)}
 	if err := rules.validate(); err != nil {
 		problems = append(problems, err)
@@ -154,6 +160,7 @@ func NewRelay(cfg Config) (*Relay, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	cfg.Logger = log
 	return &Relay{cfg: cfg, rules: rules, log: log}, nil
 }
 
@@ -223,7 +230,7 @@ func (r *Relay) check(ctx context.Context) error {
 		return fmt.Errorf("read the log's head: %w", err)
 	}
 	if !found {
-		_, err = r.cfg.Source.Oldest(ctx)
+		_, err = firstPosition(ctx, &r.cfg)
 		return err
 	}
 	return r.checkHistory(ctx, head)

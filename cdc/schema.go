@@ -94,7 +94,7 @@ func (f *flush) define(d *definition, slice *Slice, row uint64, skip func(*event
 	if f.definitions.written[d.id] {
 		return
 	}
-	f.definitions.written[d.id] = true
+	f.definitions.written[d.id], f.defines = true, true
 	f.schemaRecord(slice, row, &eventstore.SchemaChange{Op: eventstore.SchemaDefine, Schema: d.Schema, Table: d.Table, Definition: &d.TableDefinition}, skip)
 }
 

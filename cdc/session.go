@@ -23,12 +23,14 @@ type session struct {
 	servers *servers
 	turn    *turn
 
-	writer   eventstore.Writer
-	last     eventstore.Watermark // the last one written or found
-	tables   *definitions
-	reached  atomic.Pointer[Position] // the position of last, for the watch
-	running  bool                     // has read from the stream: an error that may pass is worth a new session
-	draining bool                     // the context has ended and what is in hand is being written
+	writer eventstore.Writer
+	last   eventstore.Watermark // the last one written or found
+	tables *definitions
+	// snapshots are those of the server that is followed; nil where it cannot be read beside its stream.
+	snapshots *snapshots
+	reached   atomic.Pointer[Position] // the position of last, for the watch
+	running   bool                     // has read from the stream: an error that may pass is worth a new session
+	draining  bool                     // the context has ended and what is in hand is being written
 }
 
 // run returns nil only after a clean drain.
@@ -46,6 +48,9 @@ func (s *session) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stream.Close()) }()
+	if err := s.prepareSnapshots(); err != nil {
+		return err
+	}
 	start := s.writer.Start()
 	s.logger.Info("relay began", "csn", s.last.CSN, "position", s.last.Position.String(), "tail", len(start.Tail.Landed))
 	s.Hooks.began(BeginInfo{New: !start.Found, CSN: s.last.CSN, Position: s.last.Position, Server: s.servers.current().Name,
@@ -69,11 +74,11 @@ func (s *session) firstWatermark(ctx context.Context) error {
 	if s.last = start.Watermark; start.Found {
 		return nil
 	}
-	oldest, err := s.Source.Oldest(ctx)
+	from, err := firstPosition(ctx, &s.Config)
 	if err != nil {
 		return err
 	}
-	s.last = eventstore.Watermark{Position: oldest, Config: s.config}
+	s.last = eventstore.Watermark{Position: from, Config: s.config}
 	if err := s.writer.Watermark(ctx, s.last); err != nil {
 		return fmt.Errorf("first watermark: %w", err)
 	}
@@ -122,6 +127,13 @@ func (s *session) finishTail(ctx context.Context, stream Stream, t *tail) error 
 				return err
 			}
 			end.Server, end.File, end.Offset = slice.Server, slice.File, slice.Offset
+		}
+		if s.snapshots != nil {
+			if text := s.snapshots.pass(slice.Slice); text != nil {
+				end.Snapshot = *text
+			}
+		}
+		if slice.Last {
 			s.last.Time = slice.Time
 		}
 		if f.bytes >= s.FlushBytes {
@@ -157,6 +169,7 @@ func (s *session) relay(ctx context.Context, stream Stream, t *tail) error {
 	if err != nil {
 		return err
 	}
+	stream = s.besideSnapshots(stream, t, q)
 	reading, stop := context.WithCancel(ctx)
 	finished := make(chan struct{})
 	go func() {
@@ -179,6 +192,9 @@ func (s *session) relay(ctx context.Context, stream Stream, t *tail) error {
 		watched <- s.watch(reading)
 	}()
 	defer func() { stop(); <-watching }()
+
+	unread := s.readSnapshots(reading)
+	defer func() { stop(); <-unread.ended }()
 
 	idle := time.NewTimer(s.Heartbeat)
 	defer idle.Stop()
@@ -210,6 +226,8 @@ func (s *session) relay(ctx context.Context, stream Stream, t *tail) error {
 				s.servers.skip()
 				return err
 			}
+		case err := <-unread.failed:
+			return err
 		case <-idle.C: // 21
 			if err := s.writer.Watermark(working, s.last); err != nil {
 				return fmt.Errorf("heartbeat: %w", err)

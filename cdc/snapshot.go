@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+
+	"github.com/millrace-go/millrace/eventstore"
 )
 
 var (
@@ -23,6 +25,8 @@ var (
 // docs/decisions/0010-snapshots.md.
 type SnapshotSource interface {
 	Source
+	// Filter returns the choice of tables that is captured.
+	Filter() Filter
 	// Tables returns the captured tables that exist now, sorted by schema and name (bytes), each once.
 	Tables(ctx context.Context) ([]TableSize, error)
 	// OpenChunks opens a connection that reads chunks.
@@ -48,12 +52,8 @@ type ChunkReader interface {
 	Close() error
 }
 
-// ChunkRange is a part of a table in the order of its primary key: the rows behind After, up to and with Until. The bounds are in the
-// reader's own notation, and compare as the columns' collations do; an empty one is no bound.
-type ChunkRange struct {
-	After string `json:"after,omitempty"`
-	Until string `json:"until,omitempty"`
-}
+// ChunkRange is a part of a table in the order of its primary key. See [eventstore.SnapshotRange].
+type ChunkRange = eventstore.SnapshotRange
 
 // ChunkRequest says what to read.
 type ChunkRequest struct {
@@ -81,6 +81,8 @@ type Chunk struct {
 	// Low, where it is set, is a place that the view is claimed to cover, at or behind Delivered. The claim holds if a transaction ends
 	// there; else the chunk may show less than Delivered, and is worth nothing.
 	Low *Coordinates
+	// Shared says that two rows may have the same Key, because it is not of a unique index.
+	Shared bool
 	// Unseen are the XIDs of transactions that may not have been visible although the stream had their XA COMMIT.
 	Unseen []string
 }

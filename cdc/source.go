@@ -86,13 +86,18 @@ type Slice struct {
 	Completed string
 	// Snapshot, set on a last slice, is how far snapshots are behind it: it becomes [eventstore.Position].Snapshot. Nil: no change.
 	Snapshot *string
+
+	// define is a table whose definition is written with a chunk's slice that has no rows: see queue.add.
+	define *Table
 }
 
 // ChunkPrefix begins the id of a chunk, which is a transaction in the log but none of the source: no executed set has it.
 const ChunkPrefix = "snapshot/"
 
 // IsChunk tells whether the slice is of a chunk: rows that a snapshot has read.
-func (s *Slice) IsChunk() bool { return strings.HasPrefix(s.ID, ChunkPrefix) }
+func (s *Slice) IsChunk() bool { return isChunk(s.ID) }
+
+func isChunk(id string) bool { return strings.HasPrefix(id, ChunkPrefix) }
 
 // Op is what happened to a row, as one letter of the wire format.
 type Op byte

@@ -17,7 +17,8 @@ type tail struct {
 	bytes  int                         // of ready and held
 	limit  int
 
-	current []*Slice // slices of the transaction being collected out of turn
+	current []*Slice    // slices of the transaction being collected out of turn
+	place   Coordinates // where the last transaction that was offered ended
 	highest eventstore.CSN
 	count   int
 }
@@ -45,6 +46,10 @@ func newTail(t eventstore.Tail, executed Position, limit int) (plan *tail, missi
 		return nil, nil, err
 	}
 	for csn, id := range t.Stamp.All() {
+		if isChunk(id) { // what landed counts, its rows are read anew under another id
+			plan.highest = max(plan.highest, csn)
+			continue
+		}
 		has, err := covers(id)
 		if err != nil {
 			return nil, nil, fmt.Errorf("stamp of csn %d: %w", csn, err)
@@ -69,6 +74,9 @@ func (t *tail) done() bool { return len(t.wanted) == 0 }
 func (t *tail) offer(slice *Slice, emit func(numberedSlice) error) error {
 	if t.done() {
 		return fmt.Errorf("finish tail: offered %s after the end", slice.ID)
+	}
+	if slice.Last {
+		t.place = Coordinates{slice.Server, slice.File, slice.Offset}
 	}
 	if next := t.wanted[0]; slice.ID == next.id {
 		if err := emit(numberedSlice{slice, next.csn}); err != nil || !slice.Last {

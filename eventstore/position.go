@@ -20,7 +20,8 @@ type Position struct {
 	// Prepared are the XA transactions that were prepared there, and neither committed nor rolled back. GTIDs has their prepares, but
 	// their rows come with the commit: a stream that begins here needs the events of the prepares again. Must not be modified.
 	Prepared []Prepare `json:"prepared,omitempty"`
-	// Snapshot is how far the tables are in the log that the stream does not have from their beginning, in the relay's own notation.
+	// Snapshot is how far the tables are in the log that the stream does not have from their beginning: the text of a [SnapshotProgress].
+	// Empty: the log has the tables from their beginning.
 	Snapshot string `json:"snapshot,omitempty"`
 }
 

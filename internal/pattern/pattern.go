@@ -5,6 +5,7 @@ package pattern
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -26,6 +27,22 @@ func Table(pattern, schema, table string) bool {
 func Schema(pattern, schema string) bool {
 	s, _, found := strings.Cut(pattern, ".")
 	return found && match(s, schema)
+}
+
+// Chosen tells whether a choice of tables has the table: one of include matches it, or there is none and it is not one of the servers'
+// own, and none of exclude does.
+func Chosen(include, exclude []string, schema, table string) bool {
+	matches := func(p string) bool { return Table(p, schema, table) }
+	return !Servers(schema) && (len(include) == 0 || slices.ContainsFunc(include, matches)) && !slices.ContainsFunc(exclude, matches)
+}
+
+// Servers tells the schemas that are the servers' own.
+func Servers(schema string) bool {
+	switch schema {
+	case "mysql", "sys", "information_schema", "performance_schema":
+		return true
+	}
+	return false
 }
 
 // CheckColumn reports a malformed pattern of columns.

@@ -1,0 +1,56 @@
+package cdc
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// SnapshotMode says whether a relay reads tables beside the stream.
+type SnapshotMode int
+
+const (
+	// SnapshotMissing reads what the log lacks of the captured tables: all of them when a new log begins on a server that no longer has its
+	// whole binlog, and those that join the filter later. It needs a [SnapshotSource]; with any other source it is SnapshotNever.
+	SnapshotMissing SnapshotMode = iota
+	// SnapshotNever reads no tables. A new log needs a server that has its whole binlog, else it is [ErrPositionLost].
+	SnapshotNever
+)
+
+// SnapshotConfig configures the snapshots of a [Relay]. The zero value means the defaults.
+type SnapshotConfig struct {
+	Mode SnapshotMode
+	// Readers is how many chunks are read at a time, each over a connection of its own, of several tables or of one. Default 2.
+	Readers int
+	// ChunkRows bounds the rows of a chunk. Default 2,000. Its bytes are bounded by the relay's MaxBytes.
+	ChunkRows int
+	// RowsPerSecond bounds what all readers read. 0: no limit.
+	RowsPerSecond int
+	// MaxLag is how far the stream may be behind the server's commits while chunks are read: they wait while it is further behind. The
+	// clocks of server and relay are compared. Default 10 s.
+	MaxLag time.Duration
+}
+
+func (c *SnapshotConfig) validate() error {
+	var problems []error
+	if c.Mode < SnapshotMissing || c.Mode > SnapshotNever {
+		problems = append(problems, fmt.Errorf("Snapshot.Mode is %d, want SnapshotMissing or SnapshotNever", c.Mode))
+	}
+	for _, n := range []struct {
+		name  string
+		value *int
+		byDef int
+	}{{"Readers", &c.Readers, 2}, {"ChunkRows", &c.ChunkRows, 2000}, {"RowsPerSecond", &c.RowsPerSecond, 0}} {
+		if *n.value < 0 {
+			problems = append(problems, fmt.Errorf("Snapshot.%s is %d, want a number, or 0 for the default", n.name, *n.value))
+		} else if *n.value == 0 {
+			*n.value = n.byDef
+		}
+	}
+	if c.MaxLag < 0 {
+		problems = append(problems, fmt.Errorf("Snapshot.MaxLag is %v, want a duration, or 0 for the default", c.MaxLag))
+	} else if c.MaxLag == 0 {
+		c.MaxLag = 10 * time.Second
+	}
+	return errors.Join(problems...)
+}

@@ -1,0 +1,436 @@
+package cdc
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/millrace-go/millrace/eventstore"
+)
+
+// snapshots are those of a session: what is to be read, who reads it, and the chunks that are on their way. The readers are here; a
+// [snapshotStream] places what they read.
+type snapshots struct {
+	SnapshotConfig
+	source     SnapshotSource // of the server that is followed
+	chunkBytes int
+	logger     *slog.Logger
+	hooks      Hooks
+	prefix     string // of the ids of its chunks
+	lag        *lagClock
+	pace       pace
+
+	mu       sync.Mutex
+	progress *progress
+	chunks   uint64        // placed so far
+	changed  chan struct{} // closed and replaced when there may be something else to do
+	dirty    bool          // the transaction under way has changed progress
+	announce bool          // progress has changed, and no transaction or chunk says so
+	busy     map[*ChunkRange]bool
+	planning map[*eventstore.SnapshotTable]bool
+	listing  bool
+	opening  []*reading // want a window
+	open     []*reading // have one
+	wake     context.CancelFunc
+}
+
+// reading is a chunk that is being read.
+type reading struct {
+	*window
+	table   *eventstore.SnapshotTable
+	part    *ChunkRange
+	viewed  time.Time     // before the view was taken
+	opened  chan Position // what had been delivered when the window was opened
+	outcome chan discard  // empty: the chunk is in the queue
+	done    bool          // with this chunk the table is
+}
+
+// newSnapshots goes on from the text of a position.
+func newSnapshots(cfg *Config, source SnapshotSource, text string) (*snapshots, error) {
+	p, err := newProgress(text, source.Filter())
+	if err != nil {
+		return nil, err
+	}
+	return &snapshots{SnapshotConfig: cfg.Snapshot, source: source, chunkBytes: max(cfg.MaxBytes/32/cfg.Snapshot.Readers, 1), logger: cfg.Logger, hooks: cfg.Hooks,
+		prefix: ChunkPrefix + rand.Text() + "-", pace: pace{perSecond: cfg.Snapshot.RowsPerSecond}, progress: p, changed: make(chan struct{}),
+		busy: map[*ChunkRange]bool{}, planning: map[*eventstore.SnapshotTable]bool{}}, nil
+}
+
+// text is what positions say.
+func (s *snapshots) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.progress.Text()
+}
+
+// pass notes a slice of the stream. On the last one of a transaction that changed what is to be read it returns what positions say from
+// there on.
+func (s *snapshots) pass(slice *Slice) (text *string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(slice.Schema) > 0 && s.progress.statements(slice.Schema) {
+		s.dirty = true
+		s.signal()
+	}
+	for _, r := range s.open {
+		r.pass(slice)
+	}
+	if !slice.Last || !s.dirty {
+		return nil
+	}
+	s.dirty = false
+	now := s.progress.Text()
+	return &now
+}
+
+// signal lets the readers look again for something to do. Called with mu held.
+func (s *snapshots) signal() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// attended takes what wakes the stream from now on.
+func (s *snapshots) attended(wake context.CancelFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake = wake
+}
+
+// attend makes the stream look at what is open. Called with mu held.
+func (s *snapshots) attend() {
+	if s.wake != nil {
+		s.wake()
+	}
+}
+
+// activity tells whether chunks are on their way, and whether any will be, as far as is known.
+func (s *snapshots) activity() (reading, pending bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.opening)+len(s.open) > 0, s.progress.pending()
+}
+
+// id returns the id of the next chunk. Called with mu held.
+func (s *snapshots) id() string {
+	s.chunks++
+	return fmt.Sprint(s.prefix, s.chunks)
+}
+
+// placed notes that a chunk is in the stream. Called with mu held.
+func (s *snapshots) placed(r *reading) {
+	r.done = s.progress.read(r.table, r.part, r.chunk, len(r.chunk.Rows))
+	s.signal()
+}
+
+// run reads what there is to read, until ctx ends or something cannot be read.
+func (s *snapshots) run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	failed := make(chan error, s.Readers)
+	for range s.Readers {
+		go func() { failed <- s.read(ctx) }()
+	}
+	var first error
+	for range s.Readers {
+		if err := <-failed; err != nil && first == nil {
+			first = err
+			stop()
+		}
+	}
+	return first
+}
+
+// task is what a reader does next: list the tables, divide one into ranges, or read a range.
+type task struct {
+	table *eventstore.SnapshotTable
+	part  *ChunkRange
+}
+
+// take returns what to do next, or nil and when to ask again.
+func (s *snapshots) take() (*task, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.progress
+	for _, t := range p.Tables {
+		if t.Ranges == nil && !s.planning[t] {
+			s.planning[t] = true
+			return &task{table: t}, nil
+		}
+		for _, part := range t.Ranges {
+			if !s.busy[part] {
+				s.busy[part] = true
+				return &task{table: t, part: part}, nil
+			}
+		}
+	}
+	if t := p.begin(); t != nil {
+		s.planning[t] = true
+		return &task{table: t}, nil
+	}
+	if !p.last().Done && !p.listed && !s.listing {
+		s.listing = true
+		return &task{}, nil
+	}
+	if p.finish() {
+		s.announce = true
+		s.attend()
+		s.logger.Info("snapshot complete")
+		s.hooks.snapshot(SnapshotInfo{Complete: true})
+	}
+	return nil, s.changed
+}
+
+// giveBack undoes a take.
+func (s *snapshots) giveBack(t *task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case t.part != nil:
+		delete(s.busy, t.part)
+	case t.table != nil:
+		delete(s.planning, t.table)
+	default:
+		s.listing = false
+	}
+	s.signal()
+}
+
+// read is one reader.
+func (s *snapshots) read(ctx context.Context) error {
+	var chunks ChunkReader
+	closed := func() {
+		if chunks != nil {
+			_ = chunks.Close() // nothing was written over it
+		}
+		chunks = nil
+	}
+	defer closed()
+	for backoff := minBackoff; ; {
+		next, changed := s.take()
+		if next == nil {
+			closed()
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-changed:
+			}
+			continue
+		}
+		err := error(nil)
+		if chunks == nil {
+			chunks, err = s.source.OpenChunks(ctx)
+		}
+		if err == nil {
+			err = s.do(ctx, chunks, next)
+		}
+		s.giveBack(next)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			backoff = minBackoff
+			continue
+		case !isUnavailable(err):
+			return fmt.Errorf("snapshot: %w", err)
+		}
+		s.logger.Warn("snapshot interrupted, trying again", "in", backoff, "err", err)
+		closed()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(backoff):
+		}
+		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+// do does what was taken.
+func (s *snapshots) do(ctx context.Context, chunks ChunkReader, t *task) error {
+	switch {
+	case t.table == nil:
+		tables, err := s.source.Tables(ctx)
+		if err != nil {
+			return fmt.Errorf("list the tables: %w", err)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.progress.list(tables)
+		return nil
+	case t.part == nil:
+		return s.plan(ctx, chunks, t.table)
+	}
+	return s.readPart(ctx, chunks, t)
+}
+
+// bigChunks is how many chunks a table must have, by the server's estimate, to be divided.
+const bigChunks = 8
+
+// plan divides a table into ranges.
+func (s *snapshots) plan(ctx context.Context, chunks ChunkReader, t *eventstore.SnapshotTable) error {
+	var ranges []ChunkRange
+	if s.Readers > 1 && t.Estimate > uint64(bigChunks*s.ChunkRows) {
+		var err error
+		ranges, err = chunks.Split(ctx, t.Schema, t.Table, 2*s.Readers)
+		if err != nil && !errors.Is(err, ErrNoTable) && !errors.Is(err, ErrChunkStale) {
+			return fmt.Errorf("divide %s.%s: %w", t.Schema, t.Table, err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.progress.split(t, ranges)
+	s.logger.Info("snapshot of a table begins", "table", t.Schema+"."+t.Table, "request", t.Request, "estimate", t.Estimate, "ranges", len(t.Ranges))
+	return nil
+}
+
+// maxPause is how long a reader waits at most before it reads a chunk again that came to nothing.
+const maxPause = time.Second
+
+// readPart reads one chunk of a range and sees it into the log. What came to nothing it reads again, a smaller one.
+func (s *snapshots) readPart(ctx context.Context, chunks ChunkReader, t *task) error {
+	pause := time.Millisecond
+	for rows := s.ChunkRows; ; rows = max(rows/2, 1) {
+		if err := s.yield(ctx); err != nil {
+			return err
+		}
+		r, why, err := s.readChunk(ctx, chunks, t, rows)
+		if err != nil {
+			return err
+		}
+		if why == "" {
+			s.report(r)
+			return s.pace.wait(ctx, len(r.chunk.Rows))
+		}
+		s.logger.Debug("a chunk is read again", "table", t.table.Schema+"."+t.table.Table, "rows", rows, "why", string(why))
+		if !s.holds(t) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+// holds tells whether a range is still to be read: a statement may have made it meaningless.
+func (s *snapshots) holds(t *task) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.progress.Tables, t.table) && slices.Contains(t.table.Ranges, t.part)
+}
+
+// readChunk reads a chunk and waits until it is in the queue, or why it will never be.
+func (s *snapshots) readChunk(ctx context.Context, chunks ChunkReader, t *task, rows int) (*reading, discard, error) {
+	r := &reading{window: newWindow(t.table.Schema, t.table.Table, 2*s.chunkBytes), table: t.table, part: t.part,
+		opened: make(chan Position, 1), outcome: make(chan discard, 1)}
+	defer s.drop(r)
+	s.mu.Lock()
+	part := *t.part
+	s.opening = append(s.opening, r)
+	s.attend()
+	s.mu.Unlock()
+	var delivered Position
+	select {
+	case delivered = <-r.opened:
+	case <-ctx.Done():
+		return nil, "", ctx.Err()
+	}
+	r.viewed = time.Now()
+	chunk, err := chunks.Read(ctx, ChunkRequest{Schema: r.schema, Table: r.window.table, Range: part, Where: t.table.Where, MaxRows: rows,
+		MaxBytes: s.chunkBytes, Delivered: delivered})
+	switch {
+	case errors.Is(err, ErrChunkStale):
+		return nil, tableChanged, nil
+	case errors.Is(err, ErrNoTable):
+		// When the stream comes to where there is none, it has told where the table went, or the table was gone before.
+		if chunk, err = s.nothing(ctx); err != nil {
+			return nil, "", err
+		}
+	case err != nil:
+		return nil, "", fmt.Errorf("read a chunk of %s.%s: %w", r.schema, r.window.table, err)
+	}
+	s.mu.Lock()
+	r.chunk = chunk
+	s.attend()
+	s.mu.Unlock()
+	select {
+	case why := <-r.outcome:
+		return r, why, nil
+	case <-ctx.Done():
+		return nil, "", ctx.Err()
+	}
+}
+
+// nothing is the chunk of a table that does not exist.
+func (s *snapshots) nothing(ctx context.Context) (*Chunk, error) {
+	now, err := s.source.Executed(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("executed set: %w", err)
+	}
+	return &Chunk{Done: true, High: Coordinates{now.Server, now.File, now.Offset}}, nil
+}
+
+// drop forgets a chunk, wherever it has come to.
+func (s *snapshots) drop(r *reading) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	same := func(other *reading) bool { return other == r }
+	s.opening, s.open = slices.DeleteFunc(s.opening, same), slices.DeleteFunc(s.open, same)
+}
+
+// yield waits while the stream is too far behind.
+func (s *snapshots) yield(ctx context.Context) error {
+	for s.lag.behind(time.Now()) > s.MaxLag {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// report tells of a chunk that is in the queue.
+func (s *snapshots) report(r *reading) {
+	s.mu.Lock()
+	info := SnapshotInfo{Schema: r.schema, Table: r.window.table, Request: r.table.Request, Rows: r.table.Rows, Estimate: r.table.Estimate, Done: r.done}
+	s.mu.Unlock()
+	if info.Done {
+		s.logger.Info("snapshot of a table done", "table", info.Schema+"."+info.Table, "request", info.Request, "rows", info.Rows)
+	}
+	s.hooks.snapshot(info)
+}
+
+// pace keeps a number of rows to a second. Safe for concurrent use.
+type pace struct {
+	perSecond int
+	mu        sync.Mutex
+	next      time.Time
+}
+
+// wait waits until n more rows may have been read.
+func (p *pace) wait(ctx context.Context, n int) error {
+	if p.perSecond == 0 {
+		return nil
+	}
+	p.mu.Lock()
+	now := time.Now()
+	if p.next.Before(now) {
+		p.next = now
+	}
+	p.next = p.next.Add(time.Duration(n) * time.Second / time.Duration(p.perSecond))
+	until := p.next.Sub(now)
+	p.mu.Unlock()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(until):
+		return nil
+	}
+}

@@ -1,0 +1,167 @@
+package cdc
+
+import (
+	"slices"
+
+	"github.com/millrace-go/millrace/eventstore"
+)
+
+// window is what the stream delivers of one table while a chunk of it is read, from the place where it was opened up to the one where
+// the chunk's rows are placed. It is pure: transactions and marks go in, and a decision comes out. Opened, asked and closed between two
+// transactions only, it may note keys as their slices come.
+type window struct {
+	schema, table string
+	limit         int // bytes of what it keeps
+
+	begun     Coordinates         // where a transaction ended before it was opened; zero where that is not known
+	completed map[string]struct{} // the XA transactions that were completed before, as far as they may not be visible
+	prepared  map[string]struct{} // those that were open then, or were prepared since
+	keys      map[string]bool     // of the rows that changed; true where an image lacked columns
+	ends      []Coordinates       // where transactions ended
+	bytes     int
+	broken    discard
+
+	last    *Table // the table of the change before, and whether it is this one
+	isTable bool
+
+	chunk *Chunk
+}
+
+// discard is why a chunk is worth nothing; empty while it may be worth something.
+type discard string
+
+const (
+	tableChanged discard = "the table's definition changed"
+	tooMuch      discard = "too much changed meanwhile"
+	wrongLow     discard = "no transaction ends where the view was said to be"
+	unseenXA     discard = "the view may lack an XA transaction that was delivered before"
+	otherServer  discard = "it was read from another server"
+	sharedKey    discard = "rows changed whose key is not theirs alone"
+	partialRow   discard = "rows changed whose images lack columns"
+)
+
+// endBytes is about what a place in ends or a key takes beside its text.
+const endBytes = 64
+
+func newWindow(schema, table string, limit int) *window {
+	return &window{schema: schema, table: table, limit: limit, keys: map[string]bool{}}
+}
+
+// open begins the window at a place of the stream.
+func (w *window) open(at Coordinates, completed map[string]struct{}, prepared []eventstore.Prepare) {
+	w.begun, w.completed, w.prepared = at, completed, map[string]struct{}{}
+	for _, p := range prepared {
+		w.prepared[p.XID] = struct{}{}
+	}
+}
+
+// pass notes a slice that has been delivered.
+func (w *window) pass(s *Slice) {
+	for i := range s.Schema {
+		if c := &s.Schema[i]; c.Schema == w.schema && (c.Table == w.table || c.Table == "") || c.ToSchema == w.schema && c.ToTable == w.table {
+			w.spoil(tableChanged)
+		}
+	}
+	for i := range s.Changes {
+		c := &s.Changes[i]
+		if c.Table != w.last {
+			w.last, w.isTable = c.Table, c.Table.Schema == w.schema && c.Table.Name == w.table
+		}
+		if !w.isTable {
+			continue
+		}
+		w.note(c.Key, c.Absent != nil)
+		if c.OldKey != nil {
+			w.note(c.OldKey, c.Absent != nil)
+		}
+	}
+	if s.Prepared != nil {
+		w.prepared[s.Prepared.XID] = struct{}{}
+	}
+	if s.Last && w.broken == "" {
+		w.ends = append(w.ends, Coordinates{s.Server, s.File, s.Offset})
+		w.grow(endBytes)
+	}
+}
+
+func (w *window) note(key []byte, partial bool) {
+	if w.broken != "" {
+		return
+	}
+	before, known := w.keys[string(key)]
+	if !known {
+		w.grow(len(key) + endBytes)
+	}
+	if !known || partial && !before {
+		w.keys[string(key)] = partial
+	}
+}
+
+func (w *window) grow(n int) {
+	if w.bytes += n; w.bytes > w.limit {
+		w.spoil(tooMuch)
+	}
+}
+
+// spoil makes the chunk worthless, and the window small.
+func (w *window) spoil(why discard) {
+	if w.broken == "" {
+		w.broken = why
+	}
+	w.keys, w.ends = nil, nil
+}
+
+// decide tells whether the chunk, which has been read, can be placed at a place of the stream between two transactions, or never. matched is
+// a place that views were shown to cover, foreign are XA transactions that the stream does not know. Where it waits, both results are false
+// and empty.
+func (w *window) decide(at, matched Coordinates, foreign map[string]bool) (place bool, why discard) {
+	c := w.chunk
+	switch {
+	case w.broken != "":
+		return false, w.broken
+	case at.Server == "":
+		return false, ""
+	case at.Server != c.High.Server:
+		return false, otherServer
+	case at.Compare(c.High) < 0:
+		return false, ""
+	case !w.covers(matched):
+		return false, wrongLow
+	}
+	if slices.ContainsFunc(c.Unseen, func(xid string) bool { return w.lacks(xid) && !foreign[xid] }) {
+		return false, unseenXA
+	}
+	for i := range c.Rows {
+		switch partial, changed := w.keys[string(c.Rows[i].Key)]; {
+		case partial:
+			return false, partialRow
+		case changed && c.Shared:
+			return false, sharedKey
+		}
+	}
+	return true, ""
+}
+
+// lacks tells whether the view may lack a transaction's rows although its XA COMMIT came before the window: the server lists it as
+// prepared, and the stream does not. One that this session did not see committed may also be one that the log never knew.
+func (w *window) lacks(xid string) bool {
+	_, completed := w.completed[xid]
+	_, open := w.prepared[xid]
+	return completed || !open
+}
+
+// covers tells whether the view has everything that was delivered when the window was opened.
+func (w *window) covers(matched Coordinates) bool {
+	return w.chunk.Low == nil || w.endsAt(*w.chunk.Low) || w.begun.Server != "" && matched.Server == w.begun.Server && matched.Compare(w.begun) >= 0
+}
+
+// endsAt tells whether a transaction of the window ends at the place, or the window begins there, which is where one ended.
+func (w *window) endsAt(at Coordinates) bool { return at == w.begun || slices.Contains(w.ends, at) }
+
+// rows are those of the chunk that the stream does not tell better.
+func (w *window) rows() []Change {
+	return slices.DeleteFunc(w.chunk.Rows, func(c Change) bool {
+		_, changed := w.keys[string(c.Key)]
+		return changed
+	})
+}
