@@ -227,6 +227,9 @@ func (h *history) check(t *testing.T, log eventstore.Log, ordered bool) {
 				if err := eventstore.ParseRow(rec, &row); err != nil {
 					t.Fatal(err)
 				}
+				if row.Op == byte(cdc.Read) {
+					continue // what a table has that is renamed into the choice
+				}
 				id = row.GTID
 				line = fmt.Sprintf("%s %d %c %s %s %s ", rec.Topic, rec.Index, row.Op, rec.Key, row.Before, row.After)
 				if d, ok := schemas.Lookup(row.Definition); ok {

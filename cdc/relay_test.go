@@ -226,7 +226,7 @@ func TestRelayRefuses(t *testing.T) {
 		purged := newSource(t, 0)
 		new(history).commit(purged, rnd, 5)
 		purged.Purge(3)
-		if err := newRelay(t, cdc.Config{Source: purged, Log: log}).Run(t.Context()); !errors.Is(err, cdc.ErrPositionLost) {
+		if err := newRelay(t, cdc.Config{Source: purged, Log: log, Snapshot: cdc.SnapshotConfig{Mode: cdc.SnapshotNever}}).Run(t.Context()); !errors.Is(err, cdc.ErrPositionLost) {
 			t.Errorf("first start after a purge: got %v, want ErrPositionLost", err)
 		}
 		if _, found, _ := log.Head(t.Context()); found {

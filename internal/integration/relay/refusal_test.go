@@ -84,7 +84,7 @@ func (r *rig) refused(t *testing.T, source binlog.Config, brokers []string) erro
 		t.Fatal(err)
 	}
 	defer log.Close()
-	relay, err := cdc.NewRelay(cdc.Config{Source: s, Log: log})
+	relay, err := cdc.NewRelay(cdc.Config{Source: s, Log: log, Snapshot: cdc.SnapshotConfig{Mode: cdc.SnapshotNever}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func testRefusals(t *testing.T, r *rig) {
 			t.Fatal(err)
 		}
 		defer log.Close()
-		relay, err := cdc.NewRelay(cdc.Config{Source: s, Log: log})
+		relay, err := cdc.NewRelay(cdc.Config{Source: s, Log: log, Snapshot: cdc.SnapshotConfig{Mode: cdc.SnapshotNever}})
 		if err != nil {
 			t.Fatal(err)
 		}
