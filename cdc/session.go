@@ -11,6 +11,7 @@ import (
 	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/internal/gtid"
 	"github.com/millrace-go/millrace/internal/reclaim"
+	"github.com/millrace-go/millrace/internal/safeguard"
 )
 
 // session is one life of a relay: from taking over the log to the first error. Numbers in comments are the steps of
@@ -279,21 +280,37 @@ func (s *session) flush(ctx context.Context, f *flush, end Position) error {
 	info := f.info()
 	s.Hooks.flushing(info)
 	began := time.Now()
+	if !safeguard.WatermarkOrder {
+		if err := s.record(ctx, f, end); err != nil {
+			return err
+		}
+	}
 	if len(f.Records) > 0 {
 		if err := s.writer.Append(ctx, &f.Flush); err != nil {
 			return fmt.Errorf("append: %w", err)
 		}
 	}
-	if f.complete {
-		w := s.last
-		w.CSN, w.Time, w.Config, w.Position = f.csn, f.time, f.Stamp.Config, end
-		if err := s.writer.Watermark(ctx, w); err != nil {
-			return fmt.Errorf("watermark: %w", err)
+	if safeguard.WatermarkOrder {
+		if err := s.record(ctx, f, end); err != nil {
+			return err
 		}
-		s.last = w
-		s.reached.Store(&w.Position)
 	}
 	info.Took = time.Since(began)
 	s.Hooks.flushed(info)
+	return nil
+}
+
+// record writes the watermark at f's end, where that is a transaction's end.
+func (s *session) record(ctx context.Context, f *flush, end Position) error {
+	if !f.complete {
+		return nil
+	}
+	w := s.last
+	w.CSN, w.Time, w.Config, w.Position = f.csn, f.time, f.Stamp.Config, end
+	if err := s.writer.Watermark(ctx, w); err != nil {
+		return fmt.Errorf("watermark: %w", err)
+	}
+	s.last = w
+	s.reached.Store(&w.Position)
 	return nil
 }

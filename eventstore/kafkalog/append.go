@@ -12,6 +12,7 @@ import (
 
 	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/internal/murmur2"
+	"github.com/millrace-go/millrace/internal/safeguard"
 )
 
 // batchBytes is from what size on, uncompressed, a batch takes no further record.
@@ -104,6 +105,9 @@ func (w *writer) check(f *eventstore.Flush) (unlisted []string, err error) {
 	limit := w.log.cfg.MaxMessageBytes
 	fixed := headerBytes + recordOverhead + len(w.flush.stamp)
 	last := eventstore.Place{CSN: w.last.CSN, Index: ^uint64(0)}
+	if !safeguard.WatermarkOrder {
+		last = eventstore.Place{}
+	}
 	topic := ""
 	for i := range f.Records {
 		r := &f.Records[i]
@@ -246,10 +250,14 @@ func (w *writer) seal(p *partition, codec compress.Codec) error {
 		sequence = nextSequence(sequence, before.count)
 	}
 	e.count, e.base, e.rest = p.building.count, -1, nil
+	producer := w.producer
+	if !safeguard.Idempotence {
+		producer, sequence = producerID{-1, -1}, -1
+	}
 	if p.building.huge != nil {
-		e.bytes, e.rest, err = p.building.sealHuge(e.bytes, codec, w.producer, sequence)
+		e.bytes, e.rest, err = p.building.sealHuge(e.bytes, codec, producer, sequence)
 	} else {
-		e.bytes, err = p.building.seal(e.bytes, codec, w.producer, sequence)
+		e.bytes, err = p.building.seal(e.bytes, codec, producer, sequence)
 	}
 	p.building.reset()
 	return err

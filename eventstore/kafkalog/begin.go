@@ -9,6 +9,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/safeguard"
 )
 
 // Begin implements [eventstore.Log]. It checks the settings of the pipeline's topics first and creates the watermark topic where
@@ -72,8 +73,10 @@ func (l *Log) begin(ctx context.Context) (*writer, error) {
 	}
 	w := l.newWriter(producer, begun, h)
 	w.foreign = foreign
-	if w.start.Tail, err = w.readTail(ctx); err != nil { // 10
-		return nil, err
+	if safeguard.TailRead {
+		if w.start.Tail, err = w.readTail(ctx); err != nil { // 10
+			return nil, err
+		}
 	}
 	l.log.Info("log begun", "producer", producer.id, "epoch", producer.epoch, "csn", uint64(h.mark.CSN), "tail", len(w.start.Tail.Landed))
 	return w, nil

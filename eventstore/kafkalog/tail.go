@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/safeguard"
 )
 
 // readTail reads the records above the last watermark: step 10. Of a partition it keeps the last place, and for each csn the
@@ -60,7 +61,7 @@ func (t *tail) read(ctx context.Context, part *partition, to int64) error {
 		if b.control {
 			return nil
 		}
-		if b.producer.id != t.writer.producer.id && !t.writer.foreign && !t.writer.log.cfg.TakeOver {
+		if b.producer.id != t.writer.producer.id && !t.writer.foreign && !t.writer.log.cfg.TakeOver && safeguard.Idempotence {
 			return fmt.Errorf("%w (batch at offset %d of %v has %d, this writer %d)", ErrForeignProducer, b.base, part.kafka, b.producer.id, t.writer.producer.id)
 		}
 		for {

@@ -17,6 +17,12 @@ import (
 	"github.com/millrace-go/millrace/internal/integration/supervise"
 )
 
+// The transactions while much is to be committed soon.
+const (
+	wideRows  = 100
+	wideBytes = 3500
+)
+
 // rowsPerTransaction is about how many rows a transaction changes on average.
 const rowsPerTransaction = 24
 
@@ -29,6 +35,7 @@ func definitions() []string {
 		"CREATE DATABASE " + schema,
 		"CREATE TABLE work.item (" + one + ")",
 		"CREATE TABLE work.part (a INT, b VARCHAR(20), tx BIGINT NOT NULL, n INT NOT NULL, v VARCHAR(300) NOT NULL, PRIMARY KEY (a, b))",
+		"CREATE TABLE work.wide (i BIGINT, k INT, tx BIGINT NOT NULL, n INT NOT NULL, v VARCHAR(4000) NOT NULL, PRIMARY KEY (i, k))",
 		"CREATE TABLE work.audit (i BIGINT, k INT, tx BIGINT NOT NULL, n INT NOT NULL, v VARCHAR(300) NOT NULL, PRIMARY KEY (i, k))",
 	}
 }
@@ -46,6 +53,7 @@ type load struct {
 	rows        atomic.Int64
 	interrupted atomic.Int64
 	done        atomic.Bool
+	wide        atomic.Bool // the transactions are of wideRows rows, of wideBytes each
 
 	mu     sync.Mutex
 	tables map[string]history.Table
@@ -54,7 +62,7 @@ type load struct {
 
 func newLoad(db *database.Database, seed uint64) *load {
 	return &load{db: db, seed: seed, ledger: history.NewLedger(), tables: map[string]history.Table{
-		"item": {Key: 1, Number: 1, Fixed: 4}, "part": {Key: 2, Number: 2, Fixed: 5}, "audit": {Key: 2, Number: 2, Fixed: 5},
+		"item": {Key: 1, Number: 1, Fixed: 4}, "part": {Key: 2, Number: 2, Fixed: 5}, "audit": {Key: 2, Number: 2, Fixed: 5}, "wide": {Key: 2, Number: 2, Fixed: 4},
 	}}
 }
 
@@ -186,16 +194,20 @@ func (t *tx) exec(ctx context.Context, statement string) error {
 
 func (t *tx) statements(ctx context.Context) error {
 	if name := t.takeFresh(); name != "" {
-		if err := t.change(ctx, "INSERT INTO "+name+" VALUES "+t.values(3, func(k int) string { return fmt.Sprint(k) }), true); err != nil {
+		if err := t.change(ctx, "INSERT INTO "+name+" VALUES "+t.values(3, t.text(), func(k int) string { return fmt.Sprint(k) }), true); err != nil {
 			return err
 		}
 	}
-	rows := 1 + t.rnd.IntN(12)
+	if t.wide.Load() {
+		key := func(k int) string { return fmt.Sprintf("%d, %d", t.entry.Number, k) }
+		return t.change(ctx, "INSERT INTO wide VALUES "+t.values(wideRows, strings.Repeat("x", wideBytes), key), true)
+	}
+	rows, text := 1+t.rnd.IntN(12), t.text()
 	if t.rnd.IntN(200) == 0 {
-		rows = 1500
+		rows, text = 1500, strings.Repeat("x", 120)
 	}
 	audit := func(k int) string { return fmt.Sprintf("%d, %d", t.entry.Number, k) }
-	if err := t.change(ctx, "INSERT INTO audit VALUES "+t.values(rows, audit), true); err != nil {
+	if err := t.change(ctx, "INSERT INTO audit VALUES "+t.values(rows, text, audit), true); err != nil {
 		return err
 	}
 	for range t.rnd.IntN(4) {
@@ -218,9 +230,9 @@ func (t *tx) statement(ctx context.Context) error {
 	}
 	switch t.rnd.IntN(8) {
 	case 0, 1:
-		return t.change(ctx, "INSERT IGNORE INTO item VALUES "+t.values(1+t.rnd.IntN(12), func(int) string { return fmt.Sprint(t.rnd.IntN(keys)) }), true)
+		return t.change(ctx, "INSERT IGNORE INTO item VALUES "+t.values(1+t.rnd.IntN(12), text, func(int) string { return fmt.Sprint(t.rnd.IntN(keys)) }), true)
 	case 2:
-		return t.change(ctx, "INSERT IGNORE INTO part VALUES "+t.values(1+t.rnd.IntN(12), func(int) string {
+		return t.change(ctx, "INSERT IGNORE INTO part VALUES "+t.values(1+t.rnd.IntN(12), text, func(int) string {
 			return fmt.Sprintf("%d, '%c'", t.rnd.IntN(keys), 'a'+t.rnd.IntN(3))
 		}), true)
 	case 3:
@@ -239,12 +251,8 @@ func (t *tx) statement(ctx context.Context) error {
 func (t *tx) text() string { return strings.Repeat(string(rune('a'+t.rnd.IntN(26))), 1+t.rnd.IntN(40)) }
 
 // values are rows for an INSERT.
-func (t *tx) values(rows int, key func(k int) string) string {
+func (t *tx) values(rows int, text string, key func(k int) string) string {
 	t.n++
-	text := t.text()
-	if rows > 100 {
-		text = strings.Repeat("x", 120)
-	}
 	var b strings.Builder
 	for k := range rows {
 		if k > 0 {

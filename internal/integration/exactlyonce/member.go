@@ -18,7 +18,6 @@ type member struct {
 	process  *supervise.Process
 	kafka    []*faults.Proxy // by node
 	database *faults.Proxy
-	say      func(format string, args ...any)
 	changed  *supervise.Pulse // something happened to any relay
 	ended    chan struct{}
 
@@ -38,8 +37,8 @@ type member struct {
 	fresh    bool          // it has begun and not flushed yet
 }
 
-func newMember(name string, t task, log io.Writer, say func(string, ...any), changed *supervise.Pulse) *member {
-	m := &member{name: name, say: say, changed: changed, ended: make(chan struct{})}
+func newMember(name string, t task, log io.Writer, changed *supervise.Pulse) *member {
+	m := &member{name: name, changed: changed, ended: make(chan struct{})}
 	t.Name = name
 	m.process = supervise.NewProcess(RelayChild, t, log, m.heard)
 	return m
@@ -101,7 +100,7 @@ func (m *member) counts() counts {
 }
 
 // patience is how long the relays may take for anything.
-const patience = 90 * time.Second
+const patience = time.Minute
 
 // await waits until ok, which is asked again whenever something happened to a relay. Each second nudge is called.
 func await(ctx context.Context, changed *supervise.Pulse, what string, nudge func(), ok func() bool) error {

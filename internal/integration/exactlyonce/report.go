@@ -18,6 +18,8 @@ type Report struct {
 	Fenced     int           // relays that learned of a successor
 	Takeover   time.Duration // the longest time from a relay's death to its successor's first flush
 	Peak       uint64        // the most resident memory of a relay in bytes; 0: not measured
+	Outage     time.Duration // how long Kafka was down as a whole
+	Meanwhile  int           // rows that were committed in that time
 }
 
 // Add adds up the figures of another run.
@@ -30,6 +32,12 @@ func (r *Report) Add(o *Report) {
 		*f.into += *f.n
 	}
 	r.Takeover = max(r.Takeover, o.Takeover)
+}
+
+// Memory is the line of a run in which Kafka was down.
+func (r *Report) Memory() string {
+	return fmt.Sprintf("kafka down %v, %d rows of %d bytes committed meanwhile, peak memory of the relay %d MB of %d", r.Outage.Round(time.Second),
+		r.Meanwhile, wideBytes, r.Peak/1e6, outageBound/1_000_000)
 }
 
 // Details is a line of figures beside the last one.

@@ -39,9 +39,6 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Kind != servers.MySQL && c.Kind != servers.MariaDB {
 		problems = append(problems, fmt.Errorf("Kind %q: want %s or %s", c.Kind, servers.MySQL, servers.MariaDB))
 	}
-	if c.Kills < len(probes()) {
-		problems = append(problems, fmt.Errorf("Kills is %d, want %d at least", c.Kills, len(probes())))
-	}
 	if c.Changes < 0 {
 		problems = append(problems, fmt.Errorf("Changes is %d, want a positive number", c.Changes))
 	}
@@ -126,6 +123,9 @@ type run struct {
 // that too little happened to say anything; the report is there whenever the comparison was made.
 func Run(ctx context.Context, brokers *Brokers, cfg Config) (*Report, error) {
 	cfg, err := cfg.withDefaults()
+	if cfg.Kills < len(probes()) {
+		err = errors.Join(err, fmt.Errorf("Kills is %d, want %d at least", cfg.Kills, len(probes())))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("exactly once config: %w", err)
 	}
@@ -208,7 +208,7 @@ func (r *run) work(ctx context.Context, disturb func(context.Context) error) err
 		}
 		defer proxy.Close()
 		t := task{Flavor: string(r.cfg.Kind), Addr: proxy.Addr(), Brokers: r.brokers.By(name), Pipeline: r.pipeline, MaxBytes: r.maxBytes}
-		m := newMember(name, t, r.cfg.Log, r.say, &r.changed)
+		m := newMember(name, t, r.cfg.Log, &r.changed)
 		m.kafka, m.database = r.brokers.proxies[name], proxy
 		r.relays = append(r.relays, m)
 		go func() {

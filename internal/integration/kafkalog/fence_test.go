@@ -27,7 +27,7 @@ const fenceLoops = 200
 
 // TestFence lets an old writer produce to every partition, all the time, while a successor begins. Whatever the old one lands has
 // to be in the tail that the successor reads: nothing may come after it. Only a real broker can fail this; built with the tag
-// millrace_nofence2, which leaves out the fence's second half, it does.
+// millrace_unsafe and run with MILLRACE_UNSAFE=second-ok, which leaves out the fence's second half, it does.
 func TestFence(t *testing.T) {
 	name := pipeline()
 	cfg := config(t, genuine.addrs(t), name)

@@ -41,12 +41,14 @@ func run() int {
 		*p = byDefault
 		usages += fmt.Sprintf("  %s  %s\n", name, usage)
 	}
-	var seed, loud, minutes int
+	var seed, loud, minutes, down, downRows int
 	number(&seed, "SEED", 0, "seed of load and faults; default by chance")
 	number(&cfg.Kills, "KILLS", 50, "how often a relay is killed or replaced on each server, beside half as many other faults; default 50")
 	number(&cfg.Changes, "CHANGES", 0, "rows that each server's clients change, at least; default 110000")
 	number(&minutes, "DEADLINE", 60, "minutes that each server's run may take; default 60")
 	number(&loud, "VERBOSE", 0, "1: the relays' own log on standard error")
+	number(&down, "OUTAGE", 0, "seconds that Kafka is down as a whole under load, instead of the other faults")
+	number(&downRows, "OUTAGE_ROWS", 60_000, "rows of 3,500 bytes that the clients commit meanwhile, at least; default 60000")
 	cfg.Seed, cfg.Deadline = uint64(seed), time.Duration(minutes)*time.Minute
 	if loud > 0 {
 		cfg.Log = os.Stderr
@@ -72,14 +74,14 @@ func run() int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := check(ctx, cfg, kinds); err != nil {
+	if err := check(ctx, cfg, kinds, exactlyonce.Outage{For: time.Duration(down) * time.Second, Rows: downRows}); err != nil {
 		fmt.Fprintln(os.Stderr, "exactlyonce:", err)
 		return 1
 	}
 	return 0
 }
 
-func check(ctx context.Context, cfg exactlyonce.Config, kinds []servers.Kind) (err error) {
+func check(ctx context.Context, cfg exactlyonce.Config, kinds []servers.Kind, outage exactlyonce.Outage) (err error) {
 	brokers, err := exactlyonce.StartBrokers(ctx, func(format string, args ...any) { fmt.Printf(format+"\n", args...) })
 	if err != nil {
 		return err
@@ -88,9 +90,19 @@ func check(ctx context.Context, cfg exactlyonce.Config, kinds []servers.Kind) (e
 	total, judged := &exactlyonce.Report{}, 0
 	for _, kind := range kinds {
 		cfg.Kind = kind
-		report, failed := exactlyonce.Run(ctx, brokers, cfg)
+		var report *exactlyonce.Report
+		var failed error
+		if outage.For > 0 {
+			report, failed = exactlyonce.RunOutage(ctx, brokers, cfg, outage)
+		} else {
+			report, failed = exactlyonce.Run(ctx, brokers, cfg)
+		}
 		if report != nil {
-			fmt.Printf("%s: %s\n%s: %s\n", kind, report.Details(), kind, report)
+			details := report.Details()
+			if outage.For > 0 {
+				details = report.Memory()
+			}
+			fmt.Printf("%s: %s\n%s: %s\n", kind, details, kind, report)
 			total.Add(report)
 			judged++
 		}

@@ -1,5 +1,0 @@
-//go:build millrace_nofence2
-
-package kafkalog
-
-const awaitMarkers = false
