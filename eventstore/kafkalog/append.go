@@ -27,6 +27,8 @@ type flushBuffers struct {
 	stamp     []byte
 	free      [][]byte // memory for batches: not each partition's own, for there may be many
 	freeBytes int
+	tooLarge  []int    // the records of the flush in hand whose values go into the blob store
+	claims    [][]byte // what stands for them
 }
 
 // take returns memory for a batch.
@@ -68,6 +70,9 @@ func (w *writer) Append(ctx context.Context, f *eventstore.Flush) error {
 		}
 	}
 	defer w.drop()
+	if err := w.putClaims(ctx, f); err != nil {
+		return fmt.Errorf("append: %w", err)
+	}
 	if err := w.encode(f); err != nil {
 		return fmt.Errorf("append: %w", err)
 	}
@@ -88,7 +93,7 @@ func (w *writer) drop() {
 			e.bytes, e.rest = nil, nil
 		}
 	}
-	w.flush.touched = w.flush.touched[:0]
+	w.flush.touched, w.flush.tooLarge, w.flush.claims = w.flush.touched[:0], nil, nil
 }
 
 // stamp renders the flush's stamp.
@@ -109,6 +114,7 @@ func (w *writer) check(f *eventstore.Flush) (unlisted []string, err error) {
 		last = eventstore.Place{}
 	}
 	topic := ""
+	w.flush.tooLarge, w.flush.claims = nil, nil
 	for i := range f.Records {
 		r := &f.Records[i]
 		if r.Place.Compare(last) <= 0 {
@@ -116,8 +122,12 @@ func (w *writer) check(f *eventstore.Flush) (unlisted []string, err error) {
 		}
 		last = r.Place
 		if size := fixed + len(r.Key) + len(r.Value); size > limit {
-			return nil, &eventstore.RecordError{Topic: r.Topic, CSN: r.CSN, Index: r.Index,
-				Err: fmt.Errorf("%d bytes with its headers, MaxMessageBytes is %d", size, limit)}
+			if w.log.cfg.Blobs != nil && fixed+len(r.Key)+claimBytes <= limit {
+				w.flush.tooLarge = append(w.flush.tooLarge, i)
+			} else {
+				return nil, &eventstore.RecordError{Topic: r.Topic, CSN: r.CSN, Index: r.Index,
+					Err: fmt.Errorf("%d bytes with its headers, MaxMessageBytes is %d: raise it, and max.message.bytes of the topics with it, or set Blobs", size, limit)}
+			}
 		}
 		if r.Topic == topic && i > 0 {
 			continue
@@ -214,8 +224,12 @@ func (w *writer) encode(f *eventstore.Flush) error {
 				return fmt.Errorf("csn %d index %d does not follow csn %d index %d in %v", r.CSN, r.Index, p.last.CSN, p.last.Index, p.kafka)
 			}
 		}
-		size := recordOverhead + len(r.Key) + len(r.Value)
-		huge := len(r.Value) >= hugeValue
+		value, claim := r.Value, w.flush.claimed(i)
+		if claim != nil {
+			value = claim
+		}
+		size := recordOverhead + len(r.Key) + len(value)
+		huge := len(value) >= hugeValue
 		if b := &p.building; b.count > 0 && (huge || b.huge != nil || len(b.raw) >= batchBytes || headerBytes+len(b.raw)+size > w.log.cfg.MaxMessageBytes) {
 			if err := w.seal(p, w.log.codec); err != nil {
 				return err
@@ -225,7 +239,7 @@ func (w *writer) encode(f *eventstore.Flush) error {
 		if p.building.count > 0 {
 			stamp = nil
 		}
-		p.building.add(r, stamp)
+		p.building.add(r, claim, stamp)
 		p.ordinal++
 		p.pending = appendEnd(p.pending, r.CSN, p.ordinal)
 		p.lastPending = r.Place

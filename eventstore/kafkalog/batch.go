@@ -40,6 +40,7 @@ const (
 	csnHeader   = "csn"
 	indexHeader = "index"
 	stampHeader = "stamp"
+	claimHeader = "claim"
 )
 
 // recordOverhead bounds what a record takes beside its key, value and stamp.
@@ -67,8 +68,13 @@ func (b *builder) reset() {
 	b.raw, b.huge, b.count, b.firstTime, b.maxTime = b.raw[:0], nil, 0, 0, 0
 }
 
-// add encodes a record, with the stamp if it is not nil. A huge value is not copied: its record is the batch's only one.
-func (b *builder) add(r *eventstore.Record, stamp []byte) {
+// add encodes a record, with the claim instead of its value, and with the stamp, where they are not nil. A huge value is not copied: its
+// record is the batch's only one.
+func (b *builder) add(r *eventstore.Record, claim, stamp []byte) {
+	value := r.Value
+	if claim != nil {
+		value = claim
+	}
 	at := timestamp(r.Time)
 	if b.count == 0 {
 		b.firstTime, b.maxTime = at, at
@@ -81,28 +87,35 @@ func (b *builder) add(r *eventstore.Record, stamp []byte) {
 
 	delta, offset := at-b.firstTime, int64(b.count)
 	headers := int64(2)
-	size := 1 + varintLen(delta) + varintLen(offset) + bytesLen(r.Key) + bytesLen(r.Value) + 1 +
+	size := 1 + varintLen(delta) + varintLen(offset) + bytesLen(r.Key) + bytesLen(value) + 1 +
 		1 + len(csnHeader) + bytesLen(b.csnText) + 1 + len(indexHeader) + bytesLen(b.indexText)
 	if stamp != nil {
 		headers++
 		size += 1 + len(stampHeader) + bytesLen(stamp)
+	}
+	if claim != nil {
+		headers++
+		size += 1 + len(claimHeader) + bytesLen(nil)
 	}
 	raw := binary.AppendVarint(b.raw, int64(size))
 	raw = append(raw, 0) // attributes
 	raw = binary.AppendVarint(raw, delta)
 	raw = binary.AppendVarint(raw, offset)
 	raw = appendBytes(raw, r.Key)
-	if len(r.Value) < hugeValue {
-		raw = appendBytes(raw, r.Value)
+	if len(value) < hugeValue {
+		raw = appendBytes(raw, value)
 	} else {
-		raw = binary.AppendVarint(raw, int64(len(r.Value)))
-		b.huge, b.hugeAt = r.Value, len(raw)
+		raw = binary.AppendVarint(raw, int64(len(value)))
+		b.huge, b.hugeAt = value, len(raw)
 	}
 	raw = binary.AppendVarint(raw, headers)
 	raw = appendHeader(raw, csnHeader, b.csnText)
 	raw = appendHeader(raw, indexHeader, b.indexText)
 	if stamp != nil {
 		raw = appendHeader(raw, stampHeader, stamp)
+	}
+	if claim != nil {
+		raw = appendHeader(raw, claimHeader, nil)
 	}
 	b.raw = raw
 	b.count++
@@ -243,6 +256,7 @@ type record struct {
 	key, value []byte
 	stamp      []byte
 	numbered   bool // it has a csn and an index
+	claim      bool // the value is a claim
 }
 
 // next decodes the record at the start of b.records and moves on; false at the end.
@@ -273,6 +287,8 @@ func (b *batch) next(r *record) (bool, error) {
 			r.Index, hasIndex = n, err == nil
 		case stampHeader:
 			r.stamp = value
+		case claimHeader:
+			r.claim = true
 		}
 		if d.failed {
 			break

@@ -37,7 +37,7 @@ func encodeSample(t testing.TB, compression string) []byte {
 		if i == 0 {
 			stamp = []byte(`{"log":"x"}`)
 		}
-		b.add(&r, stamp)
+		b.add(&r, nil, stamp)
 	}
 	set, err := b.seal(nil, codec, producerID{4711, 3}, 1<<31-2)
 	if err != nil {
@@ -187,7 +187,7 @@ func BenchmarkEncode(b *testing.B) {
 	b.SetBytes(300)
 	for i := 0; i < b.N; i++ {
 		r.Index = uint64(i)
-		build.add(&r, nil)
+		build.add(&r, nil, nil)
 		if len(build.raw) > batchBytes {
 			set, _ = build.seal(set, nil, producerID{1, 1}, 0)
 			build.reset()
@@ -201,7 +201,7 @@ func BenchmarkDecode(b *testing.B) {
 	r.Value = make([]byte, 300)
 	for i := range 1000 {
 		r.Index = uint64(i)
-		build.add(&r, nil)
+		build.add(&r, nil, nil)
 	}
 	set, err := build.seal(nil, nil, producerID{1, 1}, 0)
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/sasl"
+
+	"github.com/millrace-go/millrace/eventstore"
 )
 
 // Config configures a [Log]. Brokers and Pipeline are required; every other field's zero value means its default.
@@ -31,9 +33,12 @@ type Config struct {
 	// Compression of data records: "lz4" (the default), "zstd", "snappy", "gzip" or "none".
 	Compression string
 	// MaxMessageBytes is the largest record and batch, in bytes, written as max.message.bytes to new topics and demanded of
-	// existing ones. A larger record is an [*eventstore.RecordError]. The broker's socket.request.max.bytes (100 MiB, unless it is
+	// existing ones. A larger record is an [*eventstore.RecordError], or goes to Blobs. The broker's socket.request.max.bytes (100 MiB, unless it is
 	// set) must be larger. An update's record has both images; binary values take four bytes for three. Default 32 MiB.
 	MaxMessageBytes int
+	// Blobs takes the values of records that are larger than MaxMessageBytes; their records have a claim instead. Nil refuses them. Readers
+	// need the same store.
+	Blobs eventstore.BlobStore
 	// RetryTimeout is how long a writer repeats what got no answer until it gives up and reports an unknown outcome. Default 30 s.
 	RetryTimeout time.Duration
 

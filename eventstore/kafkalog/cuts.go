@@ -119,6 +119,7 @@ type reader struct {
 	heap    minheap.Heap[*cursor]
 	place   eventstore.Place // of the last record of the cut
 	out     eventstore.Record
+	blob    []byte // the last value that was not in its record
 }
 
 // run yields a cut for every watermark from opts.After on.
@@ -239,6 +240,11 @@ func (r *reader) records(ctx context.Context, m *mark, yield func(*eventstore.Re
 		c := r.heap.Min()
 		if err := r.inOrder(c, m); err != nil {
 			return fail(err)
+		}
+		if c.rec.claim {
+			if err := r.redeem(ctx, c); err != nil {
+				return fail(err)
+			}
 		}
 		c.fill(&r.out)
 		c.has, c.pos = false, c.rec.offset+1

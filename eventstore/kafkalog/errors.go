@@ -54,6 +54,8 @@ func classify(err error) class {
 		return fenced
 	case errors.Is(err, eventstore.ErrLogMismatch), errors.Is(err, eventstore.ErrPositionLost), errors.Is(err, eventstore.ErrClosed):
 		return lasting
+	case errors.Is(err, eventstore.ErrBlobGone), errors.Is(err, errNoBlobs):
+		return lasting
 	case errors.Is(err, errMalformed), errors.Is(err, errOldBroker), errors.Is(err, errNotKafka), errors.Is(err, ErrForeignProducer):
 		return lasting
 	case errors.As(err, &verify), errors.As(err, &authority), errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &record), errors.As(err, &alert):

@@ -41,7 +41,7 @@ func TestHugeBatch(t *testing.T) {
 			}
 			var b builder
 			want := eventstore.Record{Place: eventstore.Place{CSN: 7, Index: 4}, Key: []byte(`{"id":1}`), Value: c.value}
-			b.add(&want, []byte(`{"log":"x"}`))
+			b.add(&want, nil, []byte(`{"log":"x"}`))
 			head, rest, err := b.sealHuge(nil, codec, producerID{4711, 3}, 9)
 			if err != nil {
 				t.Fatal(err)
