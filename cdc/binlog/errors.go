@@ -31,6 +31,7 @@ const (
 	codeNetWriteInterrupt  = 1161
 	codeLockWait           = 1205
 	codeDeadlock           = 1213
+	codeCommand            = 1220 // "Error when executing command": no such binlog file, no event there
 	codeSpecificAccess     = 1227
 	codeUserLimit          = 1226
 	codeTooManyUserConns   = 1203

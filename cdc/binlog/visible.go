@@ -3,10 +3,12 @@ package binlog
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
+	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/millrace-go/millrace/cdc"
 	"github.com/millrace-go/millrace/internal/gtid"
 )
@@ -95,7 +97,7 @@ func (r *chunkReader) awaitCommitted(ctx context.Context, delivered cdc.Position
 		order := place.Compare(target)
 		switch {
 		case place.Offset <= head.end: // nothing was committed in this file
-			if head.empty && head.checkpoint && len(place.File) >= len(target.File) && (place.File >= target.File || len(place.File) > len(target.File)) {
+			if head.empty && head.checkpoint && order >= 0 || head.checkpoint && place.File == target.File && target.Offset <= head.end {
 				return nil, nil
 			}
 		case order > 0 && known:
@@ -189,7 +191,7 @@ func (h *fileHeads) of(ctx context.Context, c *conn, file string) (fileHead, err
 	if h.file == file {
 		return h.head, nil
 	}
-	events, err := c.binlogEvents(ctx, file, 4, 10)
+	events, _, err := c.binlogEvents(ctx, file, 4, 10)
 	if err != nil {
 		return fileHead{}, err
 	}
@@ -210,8 +212,8 @@ func (h *fileHeads) of(ctx context.Context, c *conn, file string) (fileHead, err
 
 // quiet tells whether there is no transaction from one place up to another in the same file, and events are divided at the first one.
 func (r *chunkReader) quiet(ctx context.Context, from, to cdc.Coordinates) (bool, error) {
-	events, err := r.conn.binlogEvents(ctx, from.File, from.Offset, 10)
-	if err != nil {
+	events, there, err := r.conn.binlogEvents(ctx, from.File, from.Offset, 10)
+	if err != nil || !there {
 		return false, err
 	}
 	for _, e := range events {
@@ -233,13 +235,17 @@ type shownEvent struct {
 	begins     bool // it begins one
 }
 
-// binlogEvents asks for the events of a file from an offset on, at most n. An offset at which no event begins is an error on the server's side.
-func (c *conn) binlogEvents(ctx context.Context, file string, offset uint64, n int) ([]shownEvent, error) {
+// binlogEvents asks for the events of a file from an offset on, at most n. there is false when no event begins or ends at the offset, or
+// there is no such file.
+func (c *conn) binlogEvents(ctx context.Context, file string, offset uint64, n int) (events []shownEvent, there bool, err error) {
 	rows, err := c.rows(ctx, fmt.Sprintf("SHOW BINLOG EVENTS IN %s FROM %d LIMIT %d", literal(file), offset, n))
-	if err != nil {
-		return nil, err
+	if e, ok := errors.AsType[*mysql.MyError](err); ok && e.Code == codeCommand {
+		return nil, false, nil
 	}
-	events := make([]shownEvent, len(rows))
+	if err != nil {
+		return nil, false, err
+	}
+	events = make([]shownEvent, len(rows))
 	for i, row := range rows {
 		e := shownEvent{kind: row["event_type"], info: row["info"]}
 		e.start, _ = strconv.ParseUint(row["pos"], 10, 64)
@@ -252,7 +258,7 @@ func (c *conn) binlogEvents(ctx context.Context, file string, offset uint64, n i
 		}
 		events[i] = e
 	}
-	return events, nil
+	return events, true, nil
 }
 
 // prepared asks MariaDB for the XA transactions that are prepared: also those whose XA COMMIT stands in the binlog and is not visible.

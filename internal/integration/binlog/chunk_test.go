@@ -73,3 +73,64 @@ func TestChunkWalk(t *testing.T) {
 		}
 	})
 }
+
+// chunk reads all of a table at once.
+func (d *database) chunk(t *testing.T, r cdc.ChunkReader, table string, delivered cdc.Position) (*cdc.Chunk, error) {
+	t.Helper()
+	return r.Read(t.Context(), cdc.ChunkRequest{Schema: d.schema, Table: table, MaxRows: 1000, MaxBytes: 1 << 20, Delivered: delivered})
+}
+
+// TestChunkIdle: on a server where nothing happens any more a chunk needs no further transaction to be good for something, also when the
+// binlog has gone on without one, and whatever is known of the place of what was delivered.
+func TestChunkIdle(t *testing.T) {
+	onEach(t, func(t *testing.T, kind servers.Kind) {
+		d := open(t, ownServer(t, kind), "idle")
+		d.exec(t, "CREATE TABLE a (id INT PRIMARY KEY)")
+		from := d.executed(t)
+		d.exec(t, "INSERT INTO a VALUES (1)")
+		stream, err := d.source(t).Open(t.Context(), from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stream.Close()
+		slice, err := stream.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := add(t, from, slice.ID) // the place is not known
+		known := last
+		known.Server, known.File, known.Offset = slice.Server, slice.File, slice.Offset
+		other := known
+		other.Server = "4711"
+		stream.(cdc.MarkedStream).Marks(true)
+		for _, rotated := range []bool{false, true} {
+			if rotated {
+				d.exec(t, "FLUSH BINARY LOGS")
+				d.exec(t, "FLUSH BINARY LOGS")
+			}
+			for name, delivered := range map[string]cdc.Position{"known": known, "unknown": last, "another server's": other, "executed": d.executed(t), "nothing": {}} {
+				chunk, err := d.chunk(t, chunkReader(t, d.source(t)), "a", delivered)
+				if err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				if chunk.Low != nil || len(chunk.Rows) != 1 || !chunk.Done {
+					t.Errorf("rotated %v, %s: got %d rows, low %v, want one row and no low", rotated, name, len(chunk.Rows), chunk.Low)
+				}
+				// The stream comes to High by what is no transaction.
+				for place := (cdc.Coordinates{}); place.Compare(chunk.High) < 0; {
+					mark, err := stream.Next(t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					if mark.ID != "" || mark.First || mark.Last {
+						t.Fatalf("got a slice of %s, want a mark", mark.ID)
+					}
+					place = cdc.Coordinates{Server: mark.Server, File: mark.File, Offset: mark.Offset}
+					if place.Server != chunk.High.Server {
+						t.Fatalf("the stream is of server %s, the chunk of %s", place.Server, chunk.High.Server)
+					}
+				}
+			}
+		}
+	})
+}
