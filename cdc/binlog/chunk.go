@@ -38,7 +38,7 @@ type chunkReader struct {
 	heads    fileHeads
 	walks    map[string]*walk // by table
 	rows     []chunkRow
-	key      []span
+	last     []byte // of the last of them, the values of its bound
 
 	closed context.Context
 	end    context.CancelCauseFunc
@@ -268,7 +268,7 @@ func (r *chunkReader) readRows(ctx context.Context, w *walk, req cdc.ChunkReques
 		condition += "(" + req.Where + "\n)" // which may end with a comment
 	}
 	buf := buffer{json: make([]byte, 0, w.bytes+w.bytes/8)}
-	n, bound, err := r.scan(ctx, w, req, w.rest(condition, limit), limit, &buf)
+	n, err := r.scan(ctx, w, req.MaxBytes, w.rest(condition, limit), &buf)
 	if err != nil {
 		return err
 	}
@@ -279,6 +279,10 @@ func (r *chunkReader) readRows(ctx context.Context, w *walk, req cdc.ChunkReques
 	w.bytes = min(len(buf.json), req.MaxBytes)
 	switch {
 	case n == limit || n > len(r.rows):
+		bound, err := w.appendBound(nil, r.last)
+		if err != nil {
+			return err
+		}
 		chunk.Rest = cdc.ChunkRange{After: string(bound), Until: req.Range.Until}
 	case until != req.Range.Until:
 		chunk.Rest = cdc.ChunkRange{After: until, Until: req.Range.Until}
@@ -295,11 +299,11 @@ func (r *chunkReader) readRows(ctx context.Context, w *walk, req cdc.ChunkReques
 	return nil
 }
 
-// scan reads rows into r.rows until there are no more or the next one would be too much, and returns how many it has seen and the bound behind the last one it has taken.
-func (r *chunkReader) scan(ctx context.Context, w *walk, req cdc.ChunkRequest, rest string, limit int, buf *buffer) (n int, bound []byte, err error) {
+// scan reads rows into r.rows until there are no more or the next one would be too much, and returns how many it has seen.
+func (r *chunkReader) scan(ctx context.Context, w *walk, maxBytes int, rest string, buf *buffer) (n int, err error) {
 	result, err := r.conn.selectRows(ctx, w.sel, rest)
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	defer result.close()
 	r.rows = r.rows[:0]
@@ -307,28 +311,24 @@ func (r *chunkReader) scan(ctx context.Context, w *walk, req cdc.ChunkRequest, r
 		start := len(buf.json)
 		key, image, err := result.next(buf)
 		if errors.Is(err, io.EOF) {
-			return n, bound, nil
+			return n, nil
 		}
 		if err != nil {
-			return 0, nil, err
+			return 0, err
 		}
 		n++
-		if len(buf.json) > req.MaxBytes && len(r.rows) > 0 {
+		if len(buf.json) > maxBytes && len(r.rows) > 0 {
 			buf.json = buf.json[:start]
-			if err := result.pass(req.MaxBytes); err != nil {
+			if err := result.pass(maxBytes); err != nil {
 				if errors.Is(err, errTooWide) {
 					w.limit = len(r.rows)
 				}
-				return 0, nil, err
+				return 0, err
 			}
-			return n, bound, nil
+			return n, nil
 		}
 		r.rows = append(r.rows, chunkRow{key, image})
-		if n == limit || len(buf.json) >= req.MaxBytes/2 { // it may be the last one
-			if bound, err = w.appendBound(bound[:0], result.also); err != nil {
-				return 0, nil, err
-			}
-		}
+		r.last = append(r.last[:0], result.also...)
 	}
 }
 

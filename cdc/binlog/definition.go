@@ -48,24 +48,37 @@ type columnDefinition struct {
 
 var errVersioned = errors.New("system-versioned tables cannot be read by SELECT yet: their history would be missing. Fix: exclude the table")
 
-// definition asks for a table's columns, also the invisible and generated ones, and its primary key. SELECT is the only grant it takes.
-func (c *conn) definition(ctx context.Context, schema, name string) (*definition, error) {
-	of := fmt.Sprintf("TABLE_SCHEMA = %s AND TABLE_NAME = %s", literal(schema), literal(name))
-	table, err := c.row(ctx, "SELECT TABLE_TYPE AS kind FROM information_schema.TABLES WHERE "+of)
+// checkTable refuses what is no table, or cannot be read like one.
+func (c *conn) checkTable(ctx context.Context, schema, name string) error {
+	table, err := c.row(ctx, "SELECT TABLE_TYPE AS kind FROM information_schema.TABLES WHERE "+ofTable(schema, name))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	d := &definition{schema: schema, name: name}
-	refused := func(err error) error { return c.refused(schema, name, err) }
 	switch kind := table["kind"]; kind {
 	case "BASE TABLE":
+		return nil
 	case "":
-		return nil, refused(fmt.Errorf("%w, or the account may not read it. Fix: GRANT SELECT on it", cdc.ErrNoTable))
+		err = fmt.Errorf("%w, or the account may not read it. Fix: GRANT SELECT on it", cdc.ErrNoTable)
 	case "SYSTEM VERSIONED":
-		return nil, refused(errVersioned)
+		err = errVersioned
 	default:
-		return nil, refused(fmt.Errorf("it is a %s, not a table", strings.ToLower(kind)))
+		err = fmt.Errorf("it is a %s, not a table", strings.ToLower(kind))
 	}
+	return c.refused(schema, name, err)
+}
+
+// ofTable is the condition on the rows of information_schema that are about a table.
+func ofTable(schema, name string) string {
+	return fmt.Sprintf("TABLE_SCHEMA = %s AND TABLE_NAME = %s", literal(schema), literal(name))
+}
+
+// definition asks for a table's columns, also the invisible and generated ones, and its primary key. SELECT is the only grant it takes.
+func (c *conn) definition(ctx context.Context, schema, name string) (*definition, error) {
+	if err := c.checkTable(ctx, schema, name); err != nil {
+		return nil, err
+	}
+	of := ofTable(schema, name)
+	d := &definition{schema: schema, name: name}
 	rows, err := c.rows(ctx, "SELECT COLUMN_NAME AS name, DATA_TYPE AS type, COLUMN_TYPE AS full, CHARACTER_OCTET_LENGTH AS octets, "+
 		"NUMERIC_PRECISION AS number, NUMERIC_SCALE AS scale, DATETIME_PRECISION AS fraction "+
 		"FROM information_schema.COLUMNS WHERE "+of+" ORDER BY ORDINAL_POSITION")
@@ -87,7 +100,7 @@ func (c *conn) definition(ctx context.Context, schema, name string) (*definition
 		}
 		i := slices.IndexFunc(d.columns, func(col columnDefinition) bool { return col.name == row["part"] })
 		if i < 0 && row["part"] != "" { // MySQL's indexes on an expression have none
-			return nil, refused(errResultChanged)
+			return nil, c.refused(schema, name, errResultChanged)
 		}
 		x := &d.unique[len(d.unique)-1]
 		prefix, _ := strconv.Atoi(row["prefix"])

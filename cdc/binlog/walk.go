@@ -50,6 +50,9 @@ var (
 
 // newWalk prepares to walk through a table. Its definition cannot have changed in between.
 func (c *conn) newWalk(ctx context.Context, schema, name string, charsets *charsets) (*walk, error) {
+	if err := c.checkTable(ctx, schema, name); err != nil {
+		return nil, err
+	}
 	before, err := c.showCreate(ctx, schema, name)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,130 @@
+package binlog
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/millrace-go/millrace/cdc"
+	"github.com/millrace-go/millrace/cdc/binlog"
+	"github.com/millrace-go/millrace/internal/integration/servers"
+)
+
+// TestChunkShapes: tables of other shapes, and other engines, are walked through as well.
+func TestChunkShapes(t *testing.T) {
+	keys := func(columns ...string) func(*binlog.Config) {
+		return func(c *binlog.Config) { c.Keys = cdc.Keys{{Tables: "*.*", Columns: columns}} }
+	}
+	const five = "VALUES (1, 5, 'a'), (2, 4, 'B'), (3, 3, 'á'), (4, 2, 'b'), (5, 1, '')"
+	for _, tt := range []struct {
+		name, define string
+		edit         func(*binlog.Config)
+	}{
+		{name: "descending", define: "(a INT, b INT, c VARCHAR(9), PRIMARY KEY (c DESC, a))"},
+		{name: "mixed", define: "(a INT, b INT, c VARCHAR(9), PRIMARY KEY (b, c DESC, a))"},
+		{name: "unique", define: "(a INT NOT NULL, b INT NOT NULL, c VARCHAR(9), UNIQUE z (b), UNIQUE y (c, a))", edit: keys("a")},
+		{name: "invisible", define: "(a INT, b INT, c VARCHAR(9), d INT INVISIBLE AUTO_INCREMENT PRIMARY KEY)"},
+		{name: "excluded", define: "(a INT, b INT PRIMARY KEY, c VARCHAR(9))", edit: func(c *binlog.Config) {
+			c.Columns = cdc.Columns{Exclude: []string{"*.*.a"}, Masks: []cdc.Mask{cdc.Redact("*", "*.*.c")}}
+		}},
+		{name: "partitions", define: "(a INT, b INT PRIMARY KEY, c VARCHAR(9)) PARTITION BY HASH (b) PARTITIONS 3"},
+		{name: "no transactions", define: "(a INT, b INT, c VARCHAR(9), PRIMARY KEY (b)) ENGINE=MyISAM"},
+		{name: "comment", define: "(a INT AUTO_INCREMENT, b INT COMMENT 'x\n) AUTO_INCREMENT=7', c VARCHAR(9), PRIMARY KEY (a))"},
+		{name: "names", define: "(`a``\"'\\\\` INT, `b,:` INT, c VARCHAR(9), PRIMARY KEY (`b,:`, `a``\"'\\\\`))"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, kind servers.Kind) {
+				d := open(t, servers.Find(t, kind), "chunkshapes")
+				w := d.writer(t)
+				w.exec(t, "CREATE TABLE `t-1` "+tt.define)
+				w.exec(t, "INSERT INTO `t-1` "+five)
+				edit := tt.edit
+				if edit == nil {
+					edit = func(*binlog.Config) {}
+				}
+				want := selectAll(t, d.source(t, edit), d.schema, "t-1", "")
+				slices.SortFunc(want, compareRows)
+				r := chunkReader(t, d.source(t, edit))
+				for _, n := range []int{1, 2, 5} {
+					got, _ := walk(t, r, cdc.ChunkRequest{Schema: d.schema, Table: "t-1", MaxRows: n, Delivered: d.executed(t)})
+					if slices.SortFunc(got, compareRows); !slices.Equal(got, want) || len(got) != 5 {
+						t.Errorf("chunks of %d: got %q, want %q", n, got, want)
+					}
+					w.exec(t, "UPDATE `t-1` SET c = c") // nothing of the definition
+				}
+				if tables := d.list(t, tt.name); len(tables) != 1 || tables[0].Name != "t-1" {
+					t.Errorf("tables %v", tables)
+				}
+			})
+		})
+	}
+}
+
+// TestChunkWhere: a condition is asked of a bounded number of rows in one transaction, few of which may meet it.
+func TestChunkWhere(t *testing.T) {
+	onEach(t, func(t *testing.T, kind servers.Kind) {
+		d := open(t, servers.Find(t, kind), "chunkwhere")
+		d.exec(t, "CREATE TABLE a (id INT PRIMARY KEY, v INT)")
+		d.exec(t, "INSERT INTO a WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL SELECT n+1 FROM c WHERE n < 499) SELECT n, n % 100 FROM c")
+		r := chunkReader(t, d.source(t))
+		for _, tt := range []struct {
+			where  string
+			rows   int
+			chunks int
+		}{
+			{"v = 7", 5, 11}, {"v = 1 OR v = 2 -- or 3", 10, 11}, {"v < 0", 0, 11}, {"id >= 0", 500, 101}, {"id < 3", 3, 11},
+		} {
+			got, bounds := walk(t, r, cdc.ChunkRequest{Schema: d.schema, Table: "a", Where: tt.where, MaxRows: 5})
+			if len(got) != tt.rows || len(bounds)+1 != tt.chunks {
+				t.Errorf("%s: %d rows in %d chunks, want %d in %d", tt.where, len(got), len(bounds)+1, tt.rows, tt.chunks)
+			}
+		}
+		_, err := r.Read(t.Context(), cdc.ChunkRequest{Schema: d.schema, Table: "a", Where: "v =", MaxRows: 5, MaxBytes: 1000})
+		if err == nil || !strings.Contains(err.Error(), "syntax") {
+			t.Errorf("a wrong condition: got %v", err)
+		}
+	})
+}
+
+// TestChunkBytes: a chunk ends in front of the row that would be too much, and has one at least.
+func TestChunkBytes(t *testing.T) {
+	onEach(t, func(t *testing.T, kind servers.Kind) {
+		d := open(t, servers.Find(t, kind), "chunkbytes")
+		d.exec(t, "CREATE TABLE a (k VARCHAR(700), v LONGTEXT, PRIMARY KEY (k))")
+		sizes := []int{}
+		for i := range 60 {
+			size := []int{10, 100, 1000, 5000, 70_000}[i%5]
+			if i == 30 {
+				size = 3_000_000
+			}
+			sizes = append(sizes, size)
+			d.exec(t, "INSERT INTO a VALUES (?, REPEAT('x', ?))", fmt.Sprintf("%03d%s", i, strings.Repeat("k", 600)), size)
+		}
+		want := selectAll(t, d.source(t), d.schema, "a", "")
+		slices.SortFunc(want, compareRows)
+		for _, most := range []int{1, 20_000, 100_000, 1 << 30} {
+			r := chunkReader(t, d.source(t))
+			var got [][2]string
+			req := cdc.ChunkRequest{Schema: d.schema, Table: "a", MaxRows: 50, MaxBytes: most}
+			for done := false; !done; {
+				chunk, err := r.Read(t.Context(), req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				size := 0
+				for _, row := range chunk.Rows {
+					size += len(row.Key) + len(row.After)
+					got = append(got, [2]string{string(row.Key), string(row.After)})
+				}
+				if size > most && len(chunk.Rows) > 1 {
+					t.Errorf("%d bytes in %d rows, want at most %d", size, len(chunk.Rows), most)
+				}
+				req.Range, done = chunk.Rest, chunk.Done
+			}
+			if slices.SortFunc(got, compareRows); !slices.Equal(got, want) {
+				t.Errorf("%d bytes a chunk: %d rows, want %d", most, len(got), len(want))
+			}
+		}
+	})
+}
