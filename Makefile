@@ -64,6 +64,14 @@ verify-topology: ## failovers, switches, purges, cut networks under load on clus
 verify-takeover: ## three relays under load, the leader killed and stopped: how long nobody appends, at default settings, 5 s at most; KILLS=n STOPS=n DB=mysql|mariadb|both
 	@cd internal/integration && $(GO) build -buildvcs=false -o ../../bin/takeover ./cmd/takeover && exec ../../bin/takeover
 
+.PHONY: verify-snapshot
+verify-snapshot: ## tables of a million rows under load, the relay killed; a steady stream beside a snapshot; a table of 10M rows: mismatched 0; SEED=n ROWS=n KILLS=n DB=mysql|mariadb|both
+	@cd internal/integration && $(GO) build -buildvcs=false -o ../../bin/snapshot ./cmd/snapshot && exec ../../bin/snapshot
+
+.PHONY: verify-snapshot-broken
+verify-snapshot-broken: ## the same, small, without the wait (MySQL) and without the low mark (MariaDB): both must be caught
+	@scripts/verify-snapshot-broken.sh
+
 .PHONY: verify-memory
 verify-memory: ## the relay's peak memory: a transaction of 5M rows, rows of 64 MiB, a compressed transaction of 1 GB; takes 20 GB of disk
 	cd internal/integration && $(GO) run ./cmd/memory

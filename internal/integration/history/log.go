@@ -31,8 +31,8 @@ type Record struct {
 	Columns []string
 	// Statement is the op of a record of the schema topic, which [MergeLog] hands out, too: "define", "rename", …; then To is the new name of
 	// a renamed table.
-	Statement string
-	To        string
+	Statement    string
+	ToSchema, To string
 }
 
 // At says where the record stands, for messages.

@@ -144,10 +144,10 @@ func parseSchema(r *kgo.Record) (Record, error) {
 	if err := json.Unmarshal(r.Value, &value); err != nil {
 		return out, fmt.Errorf("value: %w", err)
 	}
-	if value.Op == "" || value.CSN == 0 || value.To.DB != "" && value.To.DB != value.DB {
-		return out, errors.New("want op and csn, and a table that stays in its schema")
+	if value.Op == "" || value.CSN == 0 {
+		return out, errors.New("want op and csn")
 	}
 	out.CSN, out.Index, out.GTID = value.CSN, value.Index, value.GTID
-	out.Statement, out.Schema, out.Table, out.To = value.Op, value.DB, value.Table, value.To.Table
+	out.Statement, out.Schema, out.Table, out.ToSchema, out.To = value.Op, value.DB, value.Table, value.To.DB, value.To.Table
 	return out, nil
 }

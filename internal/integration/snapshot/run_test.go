@@ -1,0 +1,151 @@
+package snapshot
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/millrace-go/millrace/internal/integration/servers"
+)
+
+// The tests' own program is also that of the relay's process.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == RelayChild {
+		os.Exit(Child())
+	}
+	os.Exit(m.Run())
+}
+
+func onEach(t *testing.T, f func(t *testing.T, cfg Config)) {
+	for _, kind := range []servers.Kind{servers.MySQL, servers.MariaDB} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Attr("server", string(kind)) // for the matrix that `make test` ends with
+			t.Attr("server", string(servers.Kafka))
+			f(t, Config{Kind: kind, Out: t.Output(), Log: t.Output()})
+		})
+	}
+}
+
+// A small run of what `make verify-snapshot` does.
+func TestSnapshot(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config) {
+		out := &bytes.Buffer{}
+		cfg.Rows, cfg.Hot, cfg.Kills, cfg.Again, cfg.Out = 12_000, 500, 3, 10, out
+		report, err := Run(t.Context(), cfg)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		t.Log(report)
+		if !strings.HasSuffix(report.String(), " lost 0 invented 0 out of order 0 mismatched 0") {
+			t.Errorf("report is %s", report)
+		}
+	})
+}
+
+// begin starts a server with some of the tables, and purges its binlog.
+func begin(t *testing.T, cfg Config, kinds []*kind) *run {
+	t.Helper()
+	r, err := newRun(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		var err error
+		if r.close(&err); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := r.db.fill(t.Context(), &r.cfg, kinds); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// with runs do beside a relay, lets it catch up and ends it.
+func (r *run) with(t *testing.T, tables string, do func(ctx context.Context)) {
+	t.Helper()
+	ctx, fail := context.WithCancelCause(t.Context())
+	defer fail(nil)
+	stop := r.startRelay(fail, tables)
+	defer stop()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(r.relay.WaitBegun(ctx))
+	do(ctx)
+	must(r.snapshotted(ctx))
+	must(r.caughtUp(ctx))
+	stop()
+	must(context.Cause(ctx))
+}
+
+// ends compares the log with the tables.
+func (r *run) ends(t *testing.T) *Verdict {
+	t.Helper()
+	c, err := r.check(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !c.OK() {
+		t.Errorf("got %v", &c.Verdict)
+	}
+	return &c.Verdict
+}
+
+// A relay that was killed goes on with the chunk it was at: it reads hardly a row twice.
+func TestResume(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config) {
+		cfg.Rows, cfg.ChunkRows, cfg.RowsPerSecond = 8000, 100, 8000
+		r := begin(t, cfg, kinds[:1])
+		kills := 0
+		r.with(t, "*", func(ctx context.Context) {
+			for _, rows := range []uint64{2000, 4000, 6000} {
+				if err := r.await(ctx, func() bool { return r.rows("plain") >= rows }); err != nil {
+					t.Fatal(err)
+				}
+				r.relay.Kill()
+				kills++
+				if err := r.relay.WaitBegun(ctx); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		v := r.ends(t)
+		if again := v.Reads - v.Rows; again > kills*10*cfg.ChunkRows {
+			t.Errorf("%d rows were read again after %d kills, want at most those of a few chunks of %d", again, kills, cfg.ChunkRows)
+		}
+	})
+}
+
+// A table that joins the choice of tables later is snapshotted by itself, and only it; so is one that is renamed into it.
+func TestTableJoins(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config) {
+		cfg.Rows, cfg.Hot = 5000, 500
+		r := begin(t, cfg, kinds[:2]) // plain and pair
+		r.with(t, "plain", func(context.Context) {})
+		if err := r.db.exec(t.Context(), "UPDATE work.pair SET i = i + 1 WHERE a < 7", "DELETE FROM work.pair WHERE a = 9", "UPDATE work.plain SET i = 7 WHERE id < 300"); err != nil {
+			t.Fatal(err)
+		}
+		r.with(t, "*", func(ctx context.Context) {
+			if err := r.snapshotted(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.db.exec(ctx, "UPDATE work.pair SET i = i + 1 WHERE a < 11", "CREATE DATABASE outside", "CREATE TABLE outside.hot (id INT PRIMARY KEY, v VARCHAR(100), i INT NOT NULL)",
+				"INSERT INTO outside.hot VALUES (1, 'from outside', 1), (2, 'from outside', 2)", "RENAME TABLE outside.hot TO work.hot", "UPDATE work.hot SET i = 3 WHERE id = 1"); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.caughtUp(ctx); err != nil {
+				t.Fatal(err)
+			}
+		})
+		v := r.ends(t)
+		if v.Reads != 2*5000-100+2 {
+			t.Errorf("%d rows were read, want each once", v.Reads)
+		}
+	})
+}
