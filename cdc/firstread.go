@@ -5,13 +5,15 @@ import (
 	"errors"
 )
 
-// firstPosition returns where a new log begins: before the server's first transaction, or, where the server no longer has that, now, and
-// what the tables have by then is read by snapshots.
+// firstPosition returns where a new log begins: before the server's first transaction, or, where the server no longer has that, now or
+// a little earlier, and what the tables have by then is read by snapshots.
 func firstPosition(ctx context.Context, cfg *Config) (Position, error) {
 	source, ok := snapshotSource(cfg.Source)
 	from, err := cfg.Source.Oldest(ctx)
 	missing := ok && cfg.Snapshot.Mode != SnapshotNever && errors.Is(err, ErrPositionLost)
-	if missing {
+	if recent, ok := cfg.Source.(RecentSource); missing && ok {
+		from, err = recent.Recent(ctx)
+	} else if missing {
 		from, err = cfg.Source.Executed(ctx)
 	}
 	if err == nil && ok {

@@ -33,6 +33,14 @@ type SnapshotSource interface {
 	OpenChunks(ctx context.Context) (ChunkReader, error)
 }
 
+// RecentSource is what a [SnapshotSource] may be, too, whose transactions can have rows that stand in front of them in its history (XA).
+type RecentSource interface {
+	SnapshotSource
+	// Recent returns where a new log begins whose tables are read: before what is executed now, as far as the rows of transactions
+	// need that which are open now.
+	Recent(ctx context.Context) (Position, error)
+}
+
 // TableSize names a table, with the server's estimate of its rows.
 type TableSize struct {
 	Schema, Name string

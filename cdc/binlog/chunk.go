@@ -190,7 +190,7 @@ func (r *chunkReader) read(ctx context.Context, req cdc.ChunkRequest) (*cdc.Chun
 	if err != nil {
 		return nil, err
 	}
-	chunk := &cdc.Chunk{Table: w.sel.table.public}
+	chunk := &cdc.Chunk{Table: w.sel.table.public, Shared: w.shared}
 	if chunk.Low, chunk.Unseen, err = r.awaitVisible(ctx, req.Delivered); err != nil {
 		return nil, err
 	}

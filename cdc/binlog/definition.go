@@ -115,6 +115,18 @@ func (c *conn) definition(ctx context.Context, schema, name string) (*definition
 
 const primaryKey = "PRIMARY"
 
+// tellsApart tells whether no two rows have one record key: whether it has all columns of a unique index without nulls.
+func (d *definition) tellsApart(t *cdc.Table) bool {
+	return slices.ContainsFunc(d.unique, func(x index) bool {
+		if x.name != primaryKey && !x.whole {
+			return false
+		}
+		return !slices.ContainsFunc(x.parts, func(p indexPart) bool {
+			return !slices.ContainsFunc(t.Key, func(i int) bool { return t.Columns[i].Name == d.columns[p.column].name })
+		})
+	})
+}
+
 // literal writes a string for a session whose sql_mode is empty.
 func literal(s string) string {
 	return "'" + strings.NewReplacer("'", "''", `\`, `\\`).Replace(s) + "'"

@@ -24,6 +24,7 @@ type walk struct {
 	// definition is the server's statement that makes the table.
 	definition string
 	hint       string // FORCE INDEX, where that is known to be right
+	shared     bool   // the record key is of no unique index
 	limit      int    // rows of the next chunk, where they are so wide that it needs a limit; else 0
 	bytes      int    // of the last chunk
 }
@@ -73,6 +74,7 @@ func (c *conn) newWalk(ctx context.Context, schema, name string, charsets *chars
 		return nil, err
 	}
 	w.identify(defined, charsets)
+	w.shared = !defined.tellsApart(w.sel.table.public)
 	after, err := c.showCreate(ctx, schema, name)
 	if err == nil && after != before {
 		err = fmt.Errorf("table %s.%s at %s: %w", schema, name, c.cfg.Addr, cdc.ErrChunkStale)

@@ -134,3 +134,32 @@ func TestChunkIdle(t *testing.T) {
 		}
 	})
 }
+
+// TestRecent: a stream that begins at the recent position has the rows of a transaction that is prepared now.
+func TestRecent(t *testing.T) {
+	onEach(t, func(t *testing.T, kind servers.Kind) {
+		d := open(t, private(t, kind).Address(), "recent")
+		d.exec(t, "CREATE TABLE a (id INT PRIMARY KEY)")
+		recent := func() cdc.Position {
+			p, err := d.source(t).Recent(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		if got, want := recent(), d.executed(t); got.GTIDs != want.GTIDs || got.File != want.File || got.Offset != want.Offset {
+			t.Errorf("without XA: got %v, want %v", got, want)
+		}
+		d.purge(t)
+		w := d.writer(t)
+		for _, s := range []string{"XA START 'x'", "INSERT INTO a VALUES (1)", "XA END 'x'", "XA PREPARE 'x'"} {
+			w.exec(t, s)
+		}
+		d.exec(t, "FLUSH BINARY LOGS")
+		from := recent()
+		w.exec(t, "XA COMMIT 'x'")
+		if got := changes(read(t, d.source(t), from, d.executed(t))); len(got) != 1 {
+			t.Errorf("%d changes behind %v, want 1", len(got), from)
+		}
+	})
+}

@@ -20,10 +20,12 @@ func TestChunkShapes(t *testing.T) {
 	for _, tt := range []struct {
 		name, define string
 		edit         func(*binlog.Config)
+		shared       bool
 	}{
 		{name: "descending", define: "(a INT, b INT, c VARCHAR(9), PRIMARY KEY (c DESC, a))"},
 		{name: "mixed", define: "(a INT, b INT, c VARCHAR(9), PRIMARY KEY (b, c DESC, a))"},
-		{name: "unique", define: "(a INT NOT NULL, b INT NOT NULL, c VARCHAR(9), UNIQUE z (b), UNIQUE y (c, a))", edit: keys("a")},
+		{name: "unique", define: "(a INT NOT NULL, b INT NOT NULL, c VARCHAR(9), UNIQUE z (b), UNIQUE y (c, a))", edit: keys("a"), shared: true},
+		{name: "unique key", define: "(a INT NOT NULL, b INT NOT NULL, c VARCHAR(9), UNIQUE z (b))", edit: keys("c", "b")},
 		{name: "invisible", define: "(a INT, b INT, c VARCHAR(9), d INT INVISIBLE AUTO_INCREMENT PRIMARY KEY)"},
 		{name: "excluded", define: "(a INT, b INT PRIMARY KEY, c VARCHAR(9))", edit: func(c *binlog.Config) {
 			c.Columns = cdc.Columns{Exclude: []string{"*.*.a"}, Masks: []cdc.Mask{cdc.Redact("*", "*.*.c")}}
@@ -46,6 +48,9 @@ func TestChunkShapes(t *testing.T) {
 				want := selectAll(t, d.source(t, edit), d.schema, "t-1", "")
 				slices.SortFunc(want, compareRows)
 				r := chunkReader(t, d.source(t, edit))
+				if chunk, err := d.chunk(t, r, "t-1", cdc.Position{}); err != nil || chunk.Shared != tt.shared {
+					t.Errorf("shared %v, want %v: %v", chunk.Shared, tt.shared, err)
+				}
 				for _, n := range []int{1, 2, 5} {
 					got, _ := walk(t, r, cdc.ChunkRequest{Schema: d.schema, Table: "t-1", MaxRows: n, Delivered: d.executed(t)})
 					if slices.SortFunc(got, compareRows); !slices.Equal(got, want) || len(got) != 5 {
