@@ -13,6 +13,10 @@ import (
 // ErrDefinition is returned when a read model was built by a newer [Query.Version] or [Fold.Version] than the running one.
 var ErrDefinition = errors.New("the read model was built by a newer version of its definition")
 
+// ErrDefinitionChanged is returned when a [Join] makes other documents of the same rows than it did before, with the same Version: its code was changed, or
+// Build depends on something besides its rows. Raise the Version.
+var ErrDefinitionChanged = errors.New("the definition makes other documents than before: raise its Version")
+
 // DocumentError says that a document cannot be made or stored. It never holds document text.
 type DocumentError struct {
 	Projector string

@@ -90,6 +90,7 @@ func (e *joinEngine) markDoc(key []byte) error {
 // findUnwritten marks the documents that have changed since the progress: whatever is known of their bytes, the sink may not have them.
 func (e *joinEngine) findUnwritten() error {
 	low, high := prefix([]byte{docLetter})
+	var sample docSample
 	for {
 		var keys, known [][]byte
 		var parse error
@@ -100,10 +101,14 @@ func (e *joinEngine) findUnwritten() error {
 			if parse = err; err != nil {
 				return false
 			}
-			if r.csn > e.floor {
-				if e.count++; !r.pending {
-					keys, known = append(keys, bytes.Clone(key[1:])), append(known, bytes.Clone(value[:8]))
-				}
+			switch {
+			case r.csn > e.floor && !r.pending:
+				keys, known = append(keys, bytes.Clone(key[1:])), append(known, bytes.Clone(value[:8]))
+				e.count++
+			case r.csn > e.floor:
+				e.count++
+			case r.summed:
+				sample.add(key[1:], r.sum)
 			}
 			return len(keys) < scanKeys
 		})
@@ -125,6 +130,46 @@ func (e *joinEngine) findUnwritten() error {
 	}
 	if e.count > 0 {
 		e.on, e.oldest = true, e.floor+1
+	}
+	return e.checkSample(sample)
+}
+
+// docSample is some of the documents that are written and have not changed since.
+type docSample struct {
+	keys  [][]byte
+	sums  []docSum
+	seen  int
+	every int
+}
+
+const sampleDocs = 64
+
+// add takes every so many-th document: half as many whenever there are too many.
+func (s *docSample) add(key []byte, sum docSum) {
+	s.every = max(s.every, 1)
+	if s.seen++; s.seen%s.every != 0 {
+		return
+	}
+	s.keys, s.sums = append(s.keys, bytes.Clone(key)), append(s.sums, sum)
+	if len(s.keys) < 2*sampleDocs {
+		return
+	}
+	for i := range sampleDocs {
+		s.keys[i], s.sums[i] = s.keys[2*i+1], s.sums[2*i+1]
+	}
+	s.keys, s.sums, s.every = s.keys[:sampleDocs], s.sums[:sampleDocs], 2*s.every
+}
+
+// checkSample makes some documents again that have not changed. They must be what they were.
+func (e *joinEngine) checkSample(s docSample) error {
+	for i, key := range s.keys {
+		id, body, err := e.make(key)
+		if err == nil && sumOf(body) != s.sums[i] {
+			err = ErrDefinitionChanged
+		}
+		if err != nil {
+			return &DocumentError{Projector: e.loop.def.name, ID: id, CSN: e.meta.CSN, Err: err}
+		}
 	}
 	return nil
 }
@@ -189,7 +234,7 @@ func (e *joinEngine) nextSpread() (keys [][]byte, end bool, err error) {
 		low = e.cursor
 	}
 	var parse error
-	seen := 0
+	seen, limit := 0, min(scanKeys, e.loop.cfg.BatchDocuments)
 	err = e.state.Scan(low, high, func(key, value []byte) bool {
 		r, err := parseDoc(value)
 		if parse = err; err != nil {
@@ -198,7 +243,7 @@ func (e *joinEngine) nextSpread() (keys [][]byte, end bool, err error) {
 		if r.pending && r.csn > e.floor {
 			keys = append(keys, bytes.Clone(key[1:]))
 		}
-		if seen++; seen == 100*scanKeys || len(keys) == scanKeys {
+		if seen++; seen == 100*scanKeys || len(keys) == limit {
 			e.cursor = append(bytes.Clone(key), 0)
 			return false
 		}
@@ -207,5 +252,5 @@ func (e *joinEngine) nextSpread() (keys [][]byte, end bool, err error) {
 	if err == nil {
 		err = parse
 	}
-	return keys, seen < 100*scanKeys && len(keys) < scanKeys, err
+	return keys, seen < 100*scanKeys && len(keys) < limit, err
 }

@@ -122,23 +122,36 @@ func (l *loop) follow(ctx, work context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	l.savedAt, l.window = time.Now(), window{}
-	for {
+	for readFirst := true; ; {
 		timer.Stop()
 		if at := l.deadline(); !at.IsZero() {
 			timer.Reset(time.Until(at))
 		}
 		var err error
-		select {
-		case <-ctx.Done():
-			return l.drain(work)
-		case item := <-r.items:
+		take := func(item cutOrError) {
 			err = l.take(ctx, work, item)
 			r.next <- err == nil && item.err == nil
 			if mayResume(err) {
 				err = nil
 			}
+			readFirst = false
+		}
+		select {
+		case <-ctx.Done():
+			return l.drain(work)
+		case item := <-r.items:
+			take(item)
 		case <-timer.C:
-			if l.windowOver() || l.mustSpread() {
+			if readFirst && l.mustSpread() { // reading and what is spread take turns
+				select {
+				case item := <-r.items:
+					take(item)
+				default:
+					err = l.flush(work)
+				}
+				break
+			}
+			if readFirst = true; l.windowOver() || l.mustSpread() {
 				err = l.flush(work)
 			} else if l.pending() == 0 && !l.inTransaction() {
 				err = l.rest(work)
