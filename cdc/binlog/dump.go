@@ -12,6 +12,10 @@ import (
 // searchTimeout bounds how long the server may look for the position in its files before it sends the first event.
 const searchTimeout = time.Minute
 
+// slowReader is how long a server may wait for a relay that does not read on because its log is slow: by itself it cuts the connection after
+// 60 s (net_write_timeout).
+const slowReader = 15 * time.Minute
+
 // dump asks the server for everything behind the set gtids. From then on the connection carries events; see readEvent.
 //
 // It speaks the replica's part of the protocol itself, on go-mysql's connection: that package's BinlogSyncer always asks the server
@@ -23,6 +27,7 @@ func (c *conn) dump(ctx context.Context, gtids string, serverID uint32) error {
 	settings := []string{
 		"SET @source_binlog_checksum = 'CRC32', @master_binlog_checksum = 'CRC32'",
 		fmt.Sprintf("SET @source_heartbeat_period = %d, @master_heartbeat_period = %d", period, period),
+		fmt.Sprintf("SET SESSION net_write_timeout = %d", int(slowReader.Seconds())),
 		fmt.Sprintf("SET @replica_uuid = '%s', @slave_uuid = '%s'", uuid, uuid),
 	}
 	if c.flavor == MariaDB {
