@@ -19,8 +19,8 @@ var (
 	// ErrClosed is returned by calls on a closed [Writer] or [Log].
 	ErrClosed = errors.New("closed")
 
-	// ErrPositionLost is returned by [Log.Cuts] when records after the asked CSN are no longer in the log (retention,
-	// a recreated topic). The reader's state cannot be brought up to date from this log: rebuild it.
+	// ErrPositionLost is returned by [Log.Cuts], as a [*PositionLostError], when records after the asked CSN are no longer in the log
+	// (retention, deletion, compaction). The reader's state cannot be brought up to date from this log.
 	ErrPositionLost = errors.New("position lost: the log no longer holds every record after this csn")
 
 	// ErrLogMismatch is returned when what is stored contradicts itself or the caller's knowledge: another log id,
@@ -124,6 +124,28 @@ type Partition struct {
 
 // String returns topic/number.
 func (p Partition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p.Number) }
+
+// PositionLostError says that a log no longer holds every record after a reader's progress, and from where on it does. It wraps
+// [ErrPositionLost].
+type PositionLostError struct {
+	After CSN // the reader's progress
+	// Oldest is a progress from which the log holds everything, of the topics that the reader reads: the least one, or a little more. Found is
+	// false where there is none, or it could not be told.
+	Oldest CSN
+	Found  bool
+	Err    error // what is missing
+}
+
+func (e *PositionLostError) Error() string {
+	text := fmt.Sprintf("reader at csn %d: %v", e.After, e.Err)
+	if !e.Found {
+		return text + "; rebuild the reader's state from the source"
+	}
+	return text + fmt.Sprintf("; the log is whole behind csn %d: bring the reader's state there (a copy of one that is further, or a snapshot of the source) and go on "+
+		"from it, or go on from it without what came before", e.Oldest)
+}
+
+func (e *PositionLostError) Unwrap() error { return e.Err }
 
 // RecordError says that one record can never be stored.
 type RecordError struct {

@@ -205,7 +205,7 @@ func (l *Log) checkListed(ctx context.Context, listed ends) error {
 			if time.Since(begun) < goneTimeout {
 				return fmt.Errorf("%s: %w", name, kafka.UnknownTopicOrPartition)
 			}
-			return fmt.Errorf("%w: %w: %s has %d partitions, the last watermark lists %d", eventstore.ErrLogMismatch, errTopicGone, name, has, want)
+			return fmt.Errorf("%w: %w: %s has %d partitions, the last watermark lists %d; %s", eventstore.ErrLogMismatch, errTopicGone, name, has, want, newLog)
 		}
 		return nil
 	})

@@ -65,7 +65,7 @@ func (c *client) retry(ctx context.Context, step string, do func(context.Context
 		}
 		if time.Since(begun) > time.Second && time.Since(told) > tellEvery {
 			told = time.Now()
-			c.log.Warn("kafka does not answer, still trying", "step", step, "for", time.Since(begun).Round(time.Second), "err", err)
+			c.log.Warn("kafka does not take it, still trying", "step", step, "for", time.Since(begun).Round(time.Second), "err", err, "hint", hint(err))
 		}
 		if !sleep(ctx, backoff) {
 			return fmt.Errorf("%s: %w (last: %w)", step, ctx.Err(), err)

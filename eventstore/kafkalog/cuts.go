@@ -24,7 +24,7 @@ func (l *Log) Cuts(ctx context.Context, opts eventstore.CutOptions) iter.Seq2[*e
 		case err == nil, errors.Is(err, errStop):
 		case ctx.Err() != nil:
 		default:
-			yield(nil, fmt.Errorf("cuts: %w", seamError(err)))
+			yield(nil, fmt.Errorf("cuts: %w", l.explainLost(ctx, opts, seamError(err))))
 		}
 	}
 }
@@ -216,7 +216,10 @@ func (r *reader) records(ctx context.Context, m *mark, yield func(*eventstore.Re
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		yield(nil, fmt.Errorf("cut %d: %w", m.CSN, seamError(err)))
+		if ctx.Err() == nil {
+			err = r.log.explainLost(ctx, r.opts, seamError(err))
+		}
+		yield(nil, fmt.Errorf("cut %d: %w", m.CSN, err))
 		return err
 	}
 	r.heap.Reset()

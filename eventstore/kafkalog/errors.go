@@ -19,6 +19,9 @@ import (
 // once with [Config.TakeOver] instead. Begin returns the error when its context ends meanwhile, or for such a record behind a watermark of its own id.
 var ErrForeignProducer = errors.New("the last watermark is of a producer id that this fence does not reach")
 
+// newLog is the way on from a log that has lost what its watermarks promise.
+const newLog = "what is lost is not written again: start a new log under another pipeline name, and let its readers begin anew"
+
 // errBeginAgain says that the producer's state is not what it should be, for a reason that a new epoch mends.
 var errBeginAgain = errors.New("begin again")
 
@@ -94,6 +97,20 @@ func classOf(code kafka.Error) class {
 	return lasting
 }
 
+// hint says what an operator may do about an error that passes by itself only when its reason does.
+func hint(err error) string {
+	code, _ := errors.AsType[kafka.Error](err)
+	switch code {
+	case kafka.KafkaStorageError:
+		return "a broker's disk is full or broken: see its log"
+	case kafka.NotEnoughReplicas, kafka.NotEnoughReplicasAfterAppend:
+		return "fewer brokers are in sync than min.insync.replicas demands"
+	case kafka.LeaderNotAvailable, kafka.NotLeaderForPartition:
+		return "a partition has no leader: a broker is down"
+	}
+	return "is a broker down, or the network cut?"
+}
+
 // unavailable marks an error as one that may pass.
 func unavailable(err error) error {
 	if err == nil || errors.Is(err, eventstore.ErrUnavailable) {
@@ -130,7 +147,8 @@ func explain(err error) error {
 	case kafka.TopicAuthorizationFailed, kafka.ClusterAuthorizationFailed, kafka.TransactionalIDAuthorizationFailed:
 		return fmt.Errorf("%w: grant the account Read, Write, Create, Describe and DescribeConfigs on topics, and Write on transactional ids, with the pipeline's prefix", err)
 	case kafka.InvalidTimestamp:
-		return fmt.Errorf("%w: the source's clock is ahead of the broker's by more than the topic's message.timestamp.after.max.ms", err)
+		return fmt.Errorf("%w: the clock of the source, or the relay's, is ahead of the broker's by more than the topic's message.timestamp.after.max.ms, or behind it by more "+
+			"than message.timestamp.before.max.ms: set the clocks right, or raise these; nothing of the batch was written", err)
 	}
 	return err
 }

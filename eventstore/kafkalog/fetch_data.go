@@ -217,6 +217,10 @@ func (f *fetcher) answered(q question, got *fetchedPartition, first bool) error 
 		if b.last < next {
 			continue
 		}
+		// The log writes without holes, and markers are batches, too.
+		if b.base > next || !b.control && int64(b.count) != b.last-b.base+1 {
+			return fmt.Errorf("%w: %v has holes from offset %d to %d: it was compacted (cleanup.policy must be delete)", eventstore.ErrPositionLost, got.Partition, next, b.last)
+		}
 		next = b.last + 1
 		c := &chunk{batch: *b}
 		switch {

@@ -67,8 +67,8 @@ func (w *writer) produce(ctx context.Context, p *partition) error {
 			return err
 		}
 		if e.base < from {
-			return fmt.Errorf("%w: a batch was written at offset %d of %v, where %d is next: the topic was deleted and made anew, or acknowledged records are lost. "+
-				"Start a new log under another name", eventstore.ErrLogMismatch, e.base, p.kafka, from)
+			return fmt.Errorf("%w: a batch was written at offset %d of %v, where %d is next: the topic was deleted and made anew, or acknowledged records are lost; %s",
+				eventstore.ErrLogMismatch, e.base, p.kafka, from, newLog)
 		}
 		from = e.base + int64(e.count)
 		p.sequence = nextSequence(p.sequence, e.count)

@@ -30,9 +30,9 @@ func (w *writer) readTail(ctx context.Context) (eventstore.Tail, error) {
 		s := spans[part.kafka]
 		switch {
 		case s.end < part.end:
-			return t.Tail, fmt.Errorf("%w: %v ends at offset %d, the last watermark says %d: the topic was recreated, or acknowledged records are lost", eventstore.ErrLogMismatch, part.kafka, s.end, part.end)
+			return t.Tail, fmt.Errorf("%w: %v ends at offset %d, the last watermark says %d: the topic was recreated, or acknowledged records are lost; %s", eventstore.ErrLogMismatch, part.kafka, s.end, part.end, newLog)
 		case s.start > part.end:
-			return t.Tail, fmt.Errorf("%w: %v begins at offset %d, the last watermark ends it at %d: records above it may be lost", eventstore.ErrLogMismatch, part.kafka, s.start, part.end)
+			return t.Tail, fmt.Errorf("%w: %v begins at offset %d, the last watermark ends it at %d: records above it may be lost; %s", eventstore.ErrLogMismatch, part.kafka, s.start, part.end, newLog)
 		}
 		if err := t.read(ctx, part, s.end); err != nil {
 			return t.Tail, err

@@ -310,6 +310,7 @@ func wantLost(t *testing.T, log eventstore.Log, after eventstore.CSN) {
 	t.Helper()
 	for c, err := range log.Cuts(t.Context(), eventstore.CutOptions{After: after}) {
 		if errors.Is(err, eventstore.ErrPositionLost) {
+			wantWayOn(t, err, after)
 			return
 		}
 		if err != nil {
@@ -317,6 +318,7 @@ func wantLost(t *testing.T, log eventstore.Log, after eventstore.CSN) {
 		}
 		for _, err := range c.Records() {
 			if errors.Is(err, eventstore.ErrPositionLost) {
+				wantWayOn(t, err, after)
 				return
 			}
 		}
@@ -325,6 +327,15 @@ func wantLost(t *testing.T, log eventstore.Log, after eventstore.CSN) {
 		}
 	}
 	t.Errorf("after %d: no ErrPositionLost", after)
+}
+
+// wantWayOn checks that a reader of a log that is whole behind csn 2 is told so.
+func wantWayOn(t *testing.T, err error, after eventstore.CSN) {
+	t.Helper()
+	lost, ok := errors.AsType[*eventstore.PositionLostError](err)
+	if !ok || !lost.Found || lost.Oldest != 2 || lost.After != after || !strings.Contains(err.Error(), "whole behind csn 2") {
+		t.Errorf("after %d: %v, want a PositionLostError that tells where the log is whole", after, err)
+	}
 }
 
 // readAll returns how many records there are after a csn up to another.
