@@ -17,6 +17,7 @@ import (
 	"github.com/millrace-go/millrace/cdc"
 	"github.com/millrace-go/millrace/cdc/binlog"
 	"github.com/millrace-go/millrace/eventstore/kafkalog"
+	"github.com/millrace-go/millrace/examples/snapshotbar"
 	"github.com/millrace-go/millrace/projector"
 	"github.com/millrace-go/millrace/projector/elastic"
 )
@@ -51,7 +52,8 @@ func run(ctx context.Context, database, user, password, broker, search string) e
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
-	relay, err1 := cdc.NewRelay(cdc.Config{Source: source, Log: events})
+	bar := snapshotbar.New(os.Stderr) // of the rows that are there already, if the binlog does not have them
+	relay, err1 := cdc.NewRelay(cdc.Config{Source: source, Log: events, Hooks: cdc.Hooks{Snapshot: bar.Show}})
 	runner, err2 := projector.NewRunner(projector.Config{Log: events, Sinks: []projector.Sink{sink}, Projectors: []projector.Projector{products}})
 	if err := errors.Join(err1, err2); err != nil {
 		return err

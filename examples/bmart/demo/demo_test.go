@@ -1,7 +1,11 @@
 package demo
 
 import (
+	"bufio"
 	"bytes"
+	"context"
+	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -60,5 +64,34 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 				t.Errorf("error is %v, want %q; and in the last line %q:\n%s", err, want[1], want[0], out)
 			}
 		})
+	}
+}
+
+// The page's shop has its rows before the relay comes, and no binlog of them: the log begins with a snapshot, which a bar shows.
+func TestPageBeginsWithSnapshot(t *testing.T) {
+	t.Attr("server", "mariadb")
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	read, out := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		err := Run(ctx, Config{DB: "mariadb", Catalogs: 40, Out: out, Log: t.Output()})
+		ended <- errors.Join(err, out.Close())
+	}()
+	var text strings.Builder
+	lines := bufio.NewScanner(read)
+	for lines.Scan() { // until Run has ended
+		text.WriteString(lines.Text() + "\n")
+		if strings.Contains(lines.Text(), "http://") {
+			cancel()
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Fatalf("%v\n%s", err, &text)
+	}
+	for _, want := range []string{"their binlog is gone", "bmart.", "100%", "the documents are there", "http://"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the output lacks %q:\n%s", want, &text)
+		}
 	}
 }

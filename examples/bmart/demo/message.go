@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millrace-go/millrace/cdc"
 	"github.com/millrace-go/millrace/eventstore"
 )
 
@@ -32,6 +33,8 @@ type report struct {
 	// Records of a flush, or documents of a window.
 	Records int           `json:"records,omitempty"`
 	Took    time.Duration `json:"took,omitempty"` // of a flush
+	// Snapshot: how far it is.
+	Snapshot cdc.SnapshotInfo `json:"snapshot,omitzero"`
 	// Retry and halt: what failed.
 	Text string `json:"text,omitempty"`
 	// Written: a request that the sink acknowledged.
@@ -46,6 +49,7 @@ const (
 	eventTail     = "tail"     // a relay has finished what its predecessor had begun
 	eventFlushing = "flushing" // a relay is about to append
 	eventFlushed  = "flushed"  // a relay has appended and recorded
+	eventSnapshot = "snapshot" // a relay has read rows of a table
 	eventRetry    = "retry"    // something that may pass has failed
 	eventWritten  = "written"  // the sink has acknowledged documents
 	eventWindow   = "window"   // a projector has written and recorded a window

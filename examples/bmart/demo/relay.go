@@ -37,6 +37,7 @@ func runRelay(ctx context.Context, t task, out *reporter, logger *slog.Logger) e
 			Flushed: func(i cdc.FlushInfo) {
 				out.send(report{Event: eventFlushed, CSN: i.CSN, Records: i.Records, Took: i.Took})
 			},
+			Snapshot: func(i cdc.SnapshotInfo) { out.send(report{Event: eventSnapshot, Snapshot: i}) },
 			Retrying: func(i cdc.RetryInfo) { out.send(report{Event: eventRetry, Text: i.Err.Error()}) },
 		},
 	})

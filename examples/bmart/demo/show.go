@@ -25,9 +25,6 @@ func (s *supervisor) show(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.load.Fill(ctx); err != nil {
-		return err
-	}
 	if err := s.caughtUp(ctx); err != nil {
 		return err
 	}
@@ -36,7 +33,7 @@ func (s *supervisor) show(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.say("filled: %d catalogs, %d rows", s.cfg.Catalogs, s.load.Rows())
+	s.say("the documents are there")
 	fmt.Fprintf(s.cfg.Out, "\n    %s\n\n    ^C ends it.\n\n", url)
 	s.sampling.Store(true)
 	if s.cfg.Kills > 0 {

@@ -14,11 +14,15 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/eventstore/kafkalog"
 	"github.com/millrace-go/millrace/examples/bmart/freshness"
 	"github.com/millrace-go/millrace/examples/bmart/home"
 	"github.com/millrace-go/millrace/examples/bmart/load"
 	"github.com/millrace-go/millrace/examples/bmart/product"
+	"github.com/millrace-go/millrace/examples/bmart/schema"
+	"github.com/millrace-go/millrace/examples/snapshotbar"
+	"github.com/millrace-go/millrace/internal/integration/history"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 	"github.com/millrace-go/millrace/internal/integration/supervise"
 )
@@ -43,6 +47,7 @@ type supervisor struct {
 	load      *load.Load
 	tracker   *freshness.Tracker
 	flow      *flow
+	bar       *snapshotbar.Bar
 
 	sampling atomic.Bool // commits are samples of freshness
 	tails    atomic.Int64
@@ -60,7 +65,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	s := &supervisor{cfg: cfg, began: time.Now(), tracker: freshness.NewTracker()}
+	s := &supervisor{cfg: cfg, began: time.Now(), tracker: freshness.NewTracker(), bar: snapshotbar.New(cfg.Out)}
 	work, failed := context.WithCancelCause(ctx)
 	defer failed(nil)
 	s.failed = failed
@@ -126,7 +131,7 @@ func (s *supervisor) drain() error {
 	return nil
 }
 
-// start starts everything but the load.
+// start starts everything but the load. The shop of a page has its rows before the relay comes, that of a check gets them later.
 func (s *supervisor) start(ctx context.Context) (err error) {
 	s.say("SEED=%d", s.cfg.Seed)
 	if s.db, err = s.startDatabase(ctx); err != nil {
@@ -150,17 +155,39 @@ func (s *supervisor) start(ctx context.Context) (err error) {
 	if err := s.startFlow(ctx); err != nil {
 		return err
 	}
+	c := load.Config{DB: s.db.shop, Catalogs: s.cfg.Catalogs, Rate: s.cfg.Rate, Seed: s.cfg.Seed, Committed: s.committed}
+	if !s.cfg.Check {
+		c.Categories, c.Products = 4, 4 // something to look at
+	}
+	if s.load, err = load.New(c); err != nil {
+		return err
+	}
+	if !s.cfg.Check {
+		if err := s.openShop(ctx); err != nil {
+			return err
+		}
+	}
 	t := task{Flavor: s.db.flavor, Addr: s.db.addr, Brokers: s.brokers, Sink: s.spec, Break: s.cfg.Break}
 	t.User, t.Password = s.db.relay.User, s.db.relay.Password
 	s.relay = s.startProcess(RelayChild, t)
 	t.User, t.Password = s.db.reader.User, s.db.reader.Password
 	s.projector = s.startProcess(ProjectorChild, t)
-	c := load.Config{DB: s.db.shop, Catalogs: s.cfg.Catalogs, Rate: s.cfg.Rate, Seed: s.cfg.Seed, Committed: s.committed}
-	if !s.cfg.Check {
-		c.Categories, c.Products = 4, 4 // something to look at
+	return nil
+}
+
+// openShop fills the shop before anybody reads its binlog, and purges that: the log has to begin with a snapshot.
+func (s *supervisor) openShop(ctx context.Context) error {
+	if err := s.load.Fill(ctx); err != nil {
+		return err
 	}
-	s.load, err = load.New(c)
-	return err
+	if _, err := s.db.admin.ExecContext(ctx, "FLUSH BINARY LOGS"); err != nil {
+		return fmt.Errorf("begin a binlog file: %w", err)
+	}
+	if err := history.Purge(ctx, s.db.admin); err != nil {
+		return err
+	}
+	s.say("filled: %d catalogs, %d rows, and their binlog is gone", s.cfg.Catalogs, s.load.Rows())
+	return nil
 }
 
 func (s *supervisor) startKafka(ctx context.Context) error {
@@ -222,6 +249,8 @@ func (s *supervisor) reported(line []byte) (working bool) {
 		s.flushing.Beat()
 	case eventFlushed:
 		s.flushTook.Store((3*s.flushTook.Load() + int64(m.Took)) / 4) // reports come one at a time
+	case eventSnapshot:
+		s.bar.Show(m.Snapshot)
 	case eventRetry:
 		s.retries.Add(1)
 	case eventHalt:
@@ -262,6 +291,13 @@ func (s *supervisor) caughtUp(ctx context.Context) error {
 		if found {
 			if covers, err = head.Position.Covers(want); err != nil {
 				return err
+			}
+			snapshots, err := eventstore.ParseSnapshot(head.Position.Snapshot)
+			if err != nil {
+				return err
+			}
+			for _, table := range schema.Tables {
+				covers = covers && snapshots.Complete(schema.Database, table)
 			}
 		}
 		state := fmt.Sprintf("log at csn %d, everything in it: %v", head.CSN, covers)
