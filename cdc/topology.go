@@ -189,7 +189,7 @@ func related(executed, log Position) error {
 	if err != nil {
 		return fmt.Errorf("position of the log: %w", err)
 	}
-	if !have.IsEmpty() && !want.IsEmpty() && have.Disjoint(want) {
+	if have.Foreign(want) {
 		return fmt.Errorf("%w: it has executed %q, the log holds %q, and no server has written to both. Connect to a server of the "+
 			"log's topology, or start a new log under another name", ErrForeignServer, executed.GTIDs, log.GTIDs)
 	}

@@ -116,7 +116,7 @@ func sameTopology(nameA string, a cdc.Position, nameB string, b cdc.Position) er
 	if err != nil {
 		return err
 	}
-	if !have.IsEmpty() && !other.IsEmpty() && have.Disjoint(other) {
+	if have.Foreign(other) {
 		return fmt.Errorf("binlog config: %w: %s has executed %q and %s %q, and no server has written to both: the addresses of a source must "+
 			"be of one topology", cdc.ErrForeignServer, nameA, a.GTIDs, nameB, b.GTIDs)
 	}

@@ -158,6 +158,9 @@ func (s *Set) Disjoint(other *Set) bool {
 	return true
 }
 
+// Foreign tells whether both sets have transactions and no server has written to both. One that has nothing may be a replica to be.
+func (s *Set) Foreign(other *Set) bool { return !s.IsEmpty() && !other.IsEmpty() && s.Disjoint(other) }
+
 // IsEmpty tells whether the set holds no transaction.
 func (s *Set) IsEmpty() bool { return len(s.sources) == 0 && len(s.domains) == 0 }
 

@@ -133,6 +133,7 @@ func TestBinlogState(t *testing.T) {
 	}
 }
 
+// TestDisjoint: which sets no server has written both of. They are foreign when both have something.
 func TestDisjoint(t *testing.T) {
 	for _, tt := range []struct {
 		flavor, a, b string
@@ -142,11 +143,16 @@ func TestDisjoint(t *testing.T) {
 		{MySQL, uuidA + ":1-5", uuidB + ":1-5," + uuidA + ":9", false},
 		{MariaDB, "0-1-5", "1-1-5", true},
 		{MariaDB, "0-1-5", "0-2-9", false},
+		{MariaDB, "0-1-5", "", true},
+		{MySQL, "", "", true},
 	} {
 		a, _ := Parse(tt.flavor, tt.a)
 		b, _ := Parse(tt.flavor, tt.b)
 		if a.Disjoint(b) != tt.want || b.Disjoint(a) != tt.want {
 			t.Errorf("%s and %s: want %v", tt.a, tt.b, tt.want)
+		}
+		if want := tt.want && tt.a != "" && tt.b != ""; a.Foreign(b) != want || b.Foreign(a) != want {
+			t.Errorf("%q and %q are foreign: want %v", tt.a, tt.b, want)
 		}
 	}
 }
