@@ -4,13 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/millrace-go/millrace/cdc"
 	"github.com/millrace-go/millrace/eventstore"
 )
 
 // partialRows says what the rows of an event have, where that is not everything: images without some columns (binlog_row_image
-// MINIMAL, NOBLOB), or diffs of JSON documents (binlog_row_value_options PARTIAL_JSON).
+// MINIMAL, NOBLOB), or diffs of JSON documents (binlog_row_value_options PARTIAL_JSON). Events share it.
 type partialRows struct {
 	before, after presence
 	absent        *eventstore.Absent // nil when the images have all columns
@@ -65,7 +66,30 @@ var (
 	errNullDocument = errors.New("the update changes a part of a JSON document that is NULL: corrupt event")
 )
 
-// newPartialRows prepares an event's rows. The bitmaps are those of the event; of an insert or delete both are the only one.
+// maxPartialRows bounds how many kinds of images a table keeps: servers write a bitmap for each set of columns that a statement names.
+const maxPartialRows = 64
+
+// partialRows prepares an event's rows, once for all with such images. The bitmaps are those of the event; of an insert or delete both are
+// the only one.
+func (t *table) partialRows(op cdc.Op, before, after []byte, diffs bool) *partialRows {
+	var room [64]byte
+	key := append(room[:0], byte(op), 0)
+	if diffs {
+		key[1] = 1
+	}
+	key = append(append(key, before...), after...)
+	p := t.partial[string(key)]
+	if p == nil {
+		if t.partial == nil || len(t.partial) >= maxPartialRows {
+			t.partial = map[string]*partialRows{}
+		}
+		bitmaps := slices.Clone(key[2:])
+		p = newPartialRows(t, op, bitmaps[:len(before)], bitmaps[len(before):], diffs)
+		t.partial[string(key)] = p
+	}
+	return p
+}
+
 func newPartialRows(t *table, op cdc.Op, before, after []byte, diffs bool) *partialRows {
 	p := &partialRows{before: newPresence(before, len(t.columns)), after: newPresence(after, len(t.columns)), diffs: diffs}
 	for i := range t.columns {

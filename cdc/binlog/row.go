@@ -70,7 +70,7 @@ func parseRows(e event, find func(id uint64) *table) (r rows, endOfStatement boo
 		return r, endOfStatement, fmt.Errorf("%s has %d columns, the table map %d", e.name(), columns, len(t.columns))
 	}
 	if !whole {
-		r.partial = newPartialRows(t, op, present, after, e.kind == replication.PARTIAL_UPDATE_ROWS_EVENT)
+		r.partial = t.partialRows(op, present, after, e.kind == replication.PARTIAL_UPDATE_ROWS_EVENT)
 	}
 	return r, endOfStatement, nil
 }

@@ -21,6 +21,9 @@ type table struct {
 
 	refused error // why rows of the table cannot be decoded
 
+	// partial are the kinds of images without everything that have come, by operation and bitmaps.
+	partial map[string]*partialRows
+
 	// sized says that all columns' lengths are known, so that rows can be counted.
 	sized bool
 	body  []byte // the event this was made from
