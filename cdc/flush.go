@@ -22,7 +22,7 @@ type flush struct {
 	offset uint64
 
 	rules    *rules
-	places   map[tableName]place
+	places   map[*Table]place
 	verdicts []verdict // of the slice that judge was given last; empty when all rows pass
 
 	definitions *definitions // shared by the flushes of a session
@@ -38,7 +38,7 @@ const maxTransactions = 1 << 16
 const recordBytes = 128
 
 func newFlush(config string, rules *rules, tables *definitions) *flush {
-	return &flush{Flush: eventstore.Flush{Stamp: eventstore.Stamp{Config: config}}, rules: rules, places: map[tableName]place{}, definitions: tables}
+	return &flush{Flush: eventstore.Flush{Stamp: eventstore.Stamp{Config: config}}, rules: rules, places: map[*Table]place{}, definitions: tables}
 }
 
 func (f *flush) reset() {
@@ -97,19 +97,18 @@ func (f *flush) add(slice *Slice, csn eventstore.CSN, connector string, skip fun
 }
 
 // placeOf returns what the rules say of a table.
-func (f *flush) placeOf(schema, table string) place {
-	name := tableName{schema, table}
-	p, known := f.places[name]
+func (f *flush) placeOf(t *Table) place {
+	p, known := f.places[t]
 	if !known {
-		p = f.rules.of(schema, table)
-		f.places[name] = p
+		p = f.rules.of(t.Schema, t.Name)
+		f.places[t] = p
 	}
 	return p
 }
 
 // change appends a row's records: the change, after a delete a tombstone; a changed key is a delete and a create.
 func (f *flush) change(slice *Slice, c *Change, csn eventstore.CSN, connector string, skip func(*eventstore.Record) bool) {
-	topic, table := f.placeOf(c.Table.Schema, c.Table.Name).topic, f.definitions.of(c.Table)
+	topic, table := f.placeOf(c.Table).topic, f.definitions.of(c.Table)
 	f.define(table, slice, c.Row, skip)
 	row := eventstore.RowChange{Op: byte(c.Op), Schema: c.Table.Schema, Table: c.Table.Name, Before: c.Before, After: c.After,
 		Absent: c.Absent, Connector: connector, GTID: slice.ID, Definition: table.id, Time: slice.Time}
@@ -135,7 +134,7 @@ func (f *flush) change(slice *Slice, c *Change, csn eventstore.CSN, connector st
 
 func (f *flush) record(topic string, key []byte, row *eventstore.RowChange, skip func(*eventstore.Record) bool) {
 	rec := eventstore.Record{Place: row.Place, Topic: topic, Key: key, Time: row.Time}
-	if skip != nil && skip(&rec) {
+	if skips(skip, rec) {
 		return
 	}
 	rec.Key = f.copy(key)
@@ -147,12 +146,21 @@ func (f *flush) record(topic string, key []byte, row *eventstore.RowChange, skip
 
 func (f *flush) tombstone(topic string, key []byte, place eventstore.Place, at time.Time, skip func(*eventstore.Record) bool) {
 	rec := eventstore.Record{Place: place, Topic: topic, Key: key, Time: at}
-	if skip != nil && skip(&rec) {
+	if skips(skip, rec) {
 		return
 	}
 	rec.Key = f.copy(key)
 	f.bytes += len(rec.Key) + recordBytes
 	f.Records = append(f.Records, rec)
+}
+
+// skips asks skip about a copy, which is made on the heap: most flushes have no skip.
+func skips(skip func(*eventstore.Record) bool, rec eventstore.Record) bool {
+	if skip == nil {
+		return false
+	}
+	asked := rec
+	return skip(&asked)
 }
 
 // envelopeBytes is more than an envelope has besides images and names: a huge value that outgrew its room would be copied.

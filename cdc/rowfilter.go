@@ -108,7 +108,7 @@ func (f *flush) judge(slice *Slice) error {
 	}
 	for i := range slice.Changes {
 		c := &slice.Changes[i]
-		v, err := judgeChange(f.placeOf(c.Table.Schema, c.Table.Name).filters, c)
+		v, err := judgeChange(f.placeOf(c.Table).filters, c)
 		if err != nil {
 			err.ID = slice.ID
 			return err

@@ -107,7 +107,7 @@ func (f *flush) schemaChange(slice *Slice, c *SchemaChange, connector string, sk
 	}
 	row := eventstore.RowChange{Op: 't', Schema: c.Schema, Table: c.Table, Connector: connector, GTID: slice.ID, Time: slice.Time,
 		Place: eventstore.Place{CSN: f.csn, Index: eventstore.RowIndex(c.Row, eventstore.RowRecord)}}
-	f.record(f.placeOf(c.Schema, c.Table).topic, []byte("{}"), &row, skip)
+	f.record(f.rules.of(c.Schema, c.Table).topic, []byte("{}"), &row, skip)
 }
 
 // schemaRecord appends a schema record in the place before a row.
