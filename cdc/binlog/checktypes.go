@@ -12,8 +12,8 @@ import (
 func (k *checker) checkTypes(ctx context.Context) error {
 	known := "'" + strings.Join(slices.Sorted(maps.Keys(dataTypes)), "', '") + "'"
 	rows, err := k.rows(ctx, "SELECT c.TABLE_SCHEMA AS s, c.TABLE_NAME AS t, c.COLUMN_NAME AS c, c.DATA_TYPE AS d, c.COLUMN_TYPE AS f FROM information_schema.COLUMNS c "+
-		"JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') "+
-		"WHERE c.DATA_TYPE NOT IN ("+known+") OR c.COLUMN_TYPE LIKE '%"+oldTemporal+"%' ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION")
+		"JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME AND t."+isTable+
+		" WHERE c.DATA_TYPE NOT IN ("+known+") OR c.COLUMN_TYPE LIKE '%"+oldTemporal+"%' ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION")
 	if err != nil {
 		return err
 	}

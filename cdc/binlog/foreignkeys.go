@@ -12,15 +12,12 @@ func (k *checker) checkForeignKeys(ctx context.Context) error {
 	if k.variables["innodb_native_foreign_keys"] == "OFF" {
 		return nil
 	}
-	tables, err := k.rows(ctx, "SELECT TABLE_SCHEMA AS s, TABLE_NAME AS t FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' ORDER BY 1, 2")
+	tables, err := k.tables(ctx)
 	if err != nil {
 		return err
 	}
-	for _, row := range tables {
-		if !k.cfg.Filter.Match(row["s"], row["t"]) {
-			continue
-		}
-		name := quote(row["s"]) + "." + quote(row["t"])
+	for _, t := range tables {
+		name := quote(t.Schema) + "." + quote(t.Name)
 		// information_schema.REFERENTIAL_CONSTRAINTS shows nothing to an account that may only read.
 		created, err := k.row(ctx, "SHOW CREATE TABLE "+name)
 		if transient(err) || ctx.Err() != nil {
@@ -32,7 +29,7 @@ func (k *checker) checkForeignKeys(ctx context.Context) error {
 		for line := range strings.Lines(created["create table"]) {
 			if constraint, rules := foreignKeyRules(line); len(rules) > 0 {
 				k.problem(fmt.Sprintf("ALTER TABLE %s DROP FOREIGN KEY %s, and add it without these rules; or exclude the table", name, quote(constraint)),
-					"foreign key %s of table %s.%s has %s, and the server does not write what that changes to its binlog", constraint, row["s"], row["t"],
+					"foreign key %s of table %s has %s, and the server does not write what that changes to its binlog", constraint, t,
 					strings.Join(rules, " and "))
 			}
 		}

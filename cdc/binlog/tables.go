@@ -32,21 +32,9 @@ func (s *Source) Tables(ctx context.Context) ([]cdc.TableSize, error) {
 	if err := c.prepareSelect(ctx); err != nil {
 		return nil, err
 	}
-	rows, err := c.rows(ctx, "SELECT TABLE_SCHEMA AS s, TABLE_NAME AS t FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')")
-	if err != nil {
+	tables, err := c.tables(ctx)
+	if len(tables) == 0 || err != nil {
 		return nil, err
-	}
-	var tables []cdc.TableSize
-	for _, row := range rows {
-		if s.cfg.Filter.Match(row["s"], row["t"]) {
-			tables = append(tables, cdc.TableSize{Schema: row["s"], Name: row["t"]})
-		}
-	}
-	slices.SortFunc(tables, func(a, b cdc.TableSize) int {
-		return cmp.Or(strings.Compare(a.Schema, b.Schema), strings.Compare(a.Name, b.Name))
-	})
-	if len(tables) == 0 {
-		return nil, nil
 	}
 	estimates, err := c.estimates(ctx, tables)
 	if err != nil {
@@ -55,6 +43,27 @@ func (s *Source) Tables(ctx context.Context) ([]cdc.TableSize, error) {
 	for i := range tables {
 		tables[i].Rows = estimates[tables[i].String()]
 	}
+	return tables, nil
+}
+
+// isTable is the condition of what has rows of its own in information_schema.TABLES. MariaDB says SYSTEM VERSIONED of tables that keep old rows.
+const isTable = "TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')"
+
+// tables lists the captured tables by name.
+func (c *conn) tables(ctx context.Context) ([]cdc.TableSize, error) {
+	rows, err := c.rows(ctx, "SELECT TABLE_SCHEMA AS s, TABLE_NAME AS t FROM information_schema.TABLES WHERE "+isTable)
+	if err != nil {
+		return nil, err
+	}
+	var tables []cdc.TableSize
+	for _, row := range rows {
+		if c.cfg.Filter.Match(row["s"], row["t"]) {
+			tables = append(tables, cdc.TableSize{Schema: row["s"], Name: row["t"]})
+		}
+	}
+	slices.SortFunc(tables, func(a, b cdc.TableSize) int {
+		return cmp.Or(strings.Compare(a.Schema, b.Schema), strings.Compare(a.Name, b.Name))
+	})
 	return tables, nil
 }
 

@@ -374,5 +374,9 @@ func TestChoiceRefused(t *testing.T) {
 				}
 			}
 		})
+		if kind == servers.MariaDB {
+			d.exec(t, "CREATE TABLE kept (id INT PRIMARY KEY, age INT) WITH SYSTEM VERSIONING")
+			mentions(t, problems(t, d.source(t, masks(cdc.Truncate(1, "*.kept.age")))), "choice_refused.kept column age")
+		}
 	})
 }

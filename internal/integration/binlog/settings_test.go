@@ -279,5 +279,9 @@ func TestForeignKeys(t *testing.T) {
 		mentions(t, problems(t, d.source(t, func(c *binlog.Config) { c.Filter.Exclude = []string{"cascades.c"} })))
 		d.exec(t, "ALTER TABLE c DROP FOREIGN KEY parent")
 		mentions(t, problems(t, d.source(t)))
+		if kind == servers.MariaDB {
+			d.exec(t, "CREATE TABLE v (id INT PRIMARY KEY, p INT, CONSTRAINT kept FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE) WITH SYSTEM VERSIONING")
+			mentions(t, problems(t, d.source(t)), "foreign key kept of table cascades.v has ON DELETE CASCADE")
+		}
 	})
 }
