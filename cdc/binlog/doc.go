@@ -34,8 +34,9 @@
 //
 // A position names the XA transactions that are open there ([eventstore.Position]); from the slices' Prepared and Completed it can be kept. A
 // stream that begins with it gets their events again from the server, and gives nothing for them: as long as one is open, its binlog file
-// must not be purged. Opening a position whose XA PREPARE was purged is [cdc.ErrPositionLost], but where the server says that it has
-// forgotten the transaction (MySQL says it to accounts with XA_RECOVER_ADMIN): then it is passed over.
+// must not be purged. Opening a position whose XA PREPARE was purged is [cdc.ErrPositionLost], but where the server has no such
+// transaction any more and says so (MySQL does to accounts with XA_RECOVER_ADMIN), and no other server of the source still has the
+// position: then the server is taken to have forgotten the transaction, and it is passed over.
 //
 // # What it refuses
 //

@@ -3,6 +3,7 @@ package binlog
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -12,26 +13,66 @@ import (
 
 // openWithoutForgotten tries once more where the position is lost, which may be for an XA PREPARE that will never be needed: servers were
 // seen to forget prepared transactions without a trace in the binlog, and such a prepare would hold its binlog file for good. What the
-// server has not as prepared any more is taken out of the position. Should it have been committed meanwhile, its XA COMMIT comes in the
-// stream, and is refused there.
+// server has not as prepared any more is taken out of the position. It may have been committed meanwhile: then its XA COMMIT comes in the
+// stream, and is refused there; so another server of the source that still has all of the position is the one to follow.
 func (s *Source) openWithoutForgotten(ctx context.Context, from cdc.Position, maxBytes int, lost error) (*stream, error) {
 	c, err := connect(ctx, &s.cfg)
 	if err != nil {
 		return nil, lost
 	}
 	defer c.close()
-	kept, err := c.stillPrepared(ctx, from.Prepared)
-	if err != nil || len(kept) == len(from.Prepared) { // MySQL tells it to accounts with XA_RECOVER_ADMIN only
+	rest, ok := c.withoutForgotten(ctx, from)
+	if !ok {
 		return nil, lost
 	}
-	from.Prepared = kept
-	st, err := s.open(ctx, from, maxBytes)
+	if other := s.elsewhere(ctx, from); other != "" {
+		return nil, fmt.Errorf("%w; %s still has it", lost, other)
+	}
+	st, err := s.open(ctx, rest, maxBytes)
 	if err != nil {
 		return nil, lost
 	}
 	s.cfg.Logger.Warn("the server has forgotten prepared XA transactions, and their binlog is purged: going on without them", logAddr, s.cfg.Addr,
-		"position", from.String(), "still prepared", len(kept))
+		"position", from.String(), "still prepared", len(rest.Prepared))
 	return st, nil
+}
+
+// elsewhere returns the address of another server of the source that still has all of a position; empty when none says so.
+func (s *Source) elsewhere(ctx context.Context, from cdc.Position) string {
+	if s.siblings == nil {
+		return ""
+	}
+	for _, other := range s.siblings.servers {
+		if other != s && other.keeps(ctx, from) {
+			return other.cfg.Addr
+		}
+	}
+	return ""
+}
+
+// keeps tells whether the server answers, and has the binlog behind a position and of all that is prepared there.
+func (s *Source) keeps(ctx context.Context, from cdc.Position) bool {
+	c, err := connect(ctx, &s.cfg)
+	if err != nil {
+		return false
+	}
+	defer c.close()
+	_, err = c.horizon(ctx, from)
+	return err == nil
+}
+
+// withoutForgotten takes out of a position what the server has not as prepared any more. It is false where there is nothing of that, or the
+// server does not tell: MySQL does to accounts with XA_RECOVER_ADMIN only.
+func (c *conn) withoutForgotten(ctx context.Context, from cdc.Position) (cdc.Position, bool) {
+	if len(from.Prepared) == 0 {
+		return from, false
+	}
+	kept, err := c.stillPrepared(ctx, from.Prepared)
+	if err != nil || len(kept) == len(from.Prepared) {
+		return from, false
+	}
+	from.Prepared = kept
+	return from, true
 }
 
 // stillPrepared returns those of all that the server has as prepared.

@@ -21,7 +21,7 @@ var _ cdc.HorizonSource = (*Source)(nil)
 // Horizon says how long the server keeps what comes behind from. It looks for the file by the sets that stand at the beginnings of the
 // files, so from may come from another server. When that file was closed it reads from the next one's first event, since no statement
 // shows it; the limit is binlog_expire_logs_seconds (or expire_logs_days on MariaDB). Of several servers the first that has the
-// position answers.
+// position answers. XA transactions of the position whose binlog is purged are passed over where Open does that.
 func (s *Source) Horizon(ctx context.Context, from cdc.Position) (cdc.Horizon, error) {
 	if s.topology != nil {
 		return first(ctx, s.topology, func(one *Source) (cdc.Horizon, error) { return one.Horizon(ctx, from) })
@@ -32,6 +32,11 @@ func (s *Source) Horizon(ctx context.Context, from cdc.Position) (cdc.Horizon, e
 	}
 	defer c.close()
 	h, err := c.horizon(ctx, from)
+	if errors.Is(err, cdc.ErrPositionLost) {
+		if rest, ok := c.withoutForgotten(ctx, from); ok {
+			h, err = c.horizon(ctx, rest)
+		}
+	}
 	if err != nil {
 		return h, fmt.Errorf("horizon: %w", err)
 	}

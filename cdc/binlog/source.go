@@ -20,6 +20,7 @@ const rendererVersion = 2
 type Source struct {
 	cfg      Config
 	topology *topology // nil for one server
+	siblings *topology // the one that the server is of; nil when it is alone
 }
 
 var _ cdc.BoundedSource = (*Source)(nil)
@@ -106,7 +107,7 @@ func (s *Source) OpenBounded(ctx context.Context, from cdc.Position, maxBytes in
 		return nil, fmt.Errorf("open binlog stream: bound of %d bytes, want a positive number", maxBytes)
 	}
 	st, err := s.open(ctx, from, maxBytes)
-	if errors.Is(err, cdc.ErrPositionLost) && len(from.Prepared) > 0 {
+	if errors.Is(err, cdc.ErrPositionLost) {
 		st, err = s.openWithoutForgotten(ctx, from, maxBytes, err)
 	}
 	if err != nil {

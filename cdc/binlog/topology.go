@@ -26,7 +26,7 @@ func newTopology(cfg Config) *topology {
 	for _, addr := range cfg.addresses() {
 		one := cfg
 		one.Addr, one.Addrs = addr, nil
-		t.servers = append(t.servers, &Source{cfg: one.forServer()})
+		t.servers = append(t.servers, &Source{cfg: one.forServer(), siblings: t})
 	}
 	return t
 }

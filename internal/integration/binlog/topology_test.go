@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/millrace-go/millrace/cdc"
+	"github.com/millrace-go/millrace/cdc/binlog"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
 
@@ -28,12 +29,13 @@ func TestFailover(t *testing.T) {
 		a.exec(t, "CREATE USER replica@'%' IDENTIFIED BY 'secret'")
 		a.exec(t, "GRANT REPLICATION SLAVE ON *.* TO replica@'%'")
 		if kind == servers.MariaDB {
-			b.exec(t, fmt.Sprintf("CHANGE MASTER TO MASTER_HOST='%s', MASTER_PORT=%s, MASTER_USER='replica', MASTER_PASSWORD='secret', MASTER_USE_GTID=slave_pos", host, port))
+			b.exec(t, fmt.Sprintf("CHANGE MASTER TO MASTER_HOST='%s', MASTER_PORT=%s, MASTER_USER='replica', MASTER_PASSWORD='secret', MASTER_CONNECT_RETRY=1, MASTER_USE_GTID=slave_pos", host, port))
 			b.exec(t, "START SLAVE")
 		} else {
-			b.exec(t, fmt.Sprintf("CHANGE REPLICATION SOURCE TO SOURCE_HOST='%s', SOURCE_PORT=%s, SOURCE_USER='replica', SOURCE_PASSWORD='secret', SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1", host, port))
+			b.exec(t, fmt.Sprintf("CHANGE REPLICATION SOURCE TO SOURCE_HOST='%s', SOURCE_PORT=%s, SOURCE_USER='replica', SOURCE_PASSWORD='secret', SOURCE_CONNECT_RETRY=1, SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1", host, port))
 			b.exec(t, "START REPLICA")
 		}
+		testCompleted(t, a, b)
 		a.exec(t, "CREATE TABLE a (id INT PRIMARY KEY, v VARCHAR(10))")
 		from := a.executed(t)
 		for i := range 10 {
@@ -41,13 +43,7 @@ func TestFailover(t *testing.T) {
 		}
 		until := a.executed(t)
 		want := read(t, a.source(t), from, until)
-		wait := "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 60)"
-		if kind == servers.MariaDB {
-			wait = "SELECT MASTER_GTID_WAIT(?, 60)"
-		}
-		if got := b.value(t, wait, until.GTIDs); got != "0" {
-			t.Fatalf("the replica does not follow: %s", got)
-		}
+		b.follow(t, until)
 		if err := first.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -69,6 +65,64 @@ func TestFailover(t *testing.T) {
 			}
 		}
 	})
+}
+
+// follow waits until a replica has executed what its primary has.
+func (d *database) follow(t *testing.T, until cdc.Position) {
+	t.Helper()
+	wait := "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 60)"
+	if d.kind == servers.MariaDB {
+		wait = "SELECT MASTER_GTID_WAIT(?, 60)"
+	}
+	if got := d.value(t, wait, until.GTIDs); got != "0" {
+		t.Fatalf("the replica does not follow: %s", got)
+	}
+}
+
+// testCompleted: a server that has purged an XA PREPARE, and completed the transaction since, is not taken for one that has forgotten it while
+// its replica has the position: the rows come from there.
+func testCompleted(t *testing.T, a, b *database) {
+	t.Helper()
+	if a.kind == servers.MySQL {
+		a.exec(t, "GRANT XA_RECOVER_ADMIN ON *.* TO "+servers.CDCUser+"@'%'")
+	}
+	a.exec(t, "CREATE TABLE x (id INT PRIMARY KEY)")
+	from := a.executed(t)
+	conn, exec := a.session(t)
+	for _, statement := range []string{"XA START 'p'", "INSERT INTO x VALUES (7)", "XA END 'p'", "XA PREPARE 'p'"} {
+		exec(statement)
+	}
+	defer conn.Close()
+	source := a.source(t, func(c *binlog.Config) { c.Addrs = []string{b.addr.HostPort()} })
+	stream, err := source.Open(t.Context(), from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slice, err := stream.Next(t.Context())
+	if err != nil || slice.Prepared == nil {
+		t.Fatalf("got %+v, %v, want an XA PREPARE", slice, err)
+	}
+	at, err := cdc.Advance(from, slice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a.exec(t, "FLUSH BINARY LOGS")
+	exec("XA COMMIT 'p'")
+	b.follow(t, a.executed(t))
+	a.purge(t)
+	if _, err := source.Servers()[0].Open(t.Context(), at); !errors.Is(err, cdc.ErrPositionLost) {
+		t.Errorf("at the server that has purged it: got %v, want ErrPositionLost", err)
+	}
+	if stream, err = source.Open(t.Context(), at); err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	if slice, err = stream.Next(t.Context()); err != nil || len(slice.Changes) != 1 || string(slice.Changes[0].After) != `{"id":7}` {
+		t.Errorf("got %+v, %v, want the row that was prepared", slice, err)
+	}
 }
 
 // TestDomains: MariaDB's replication domains count on their own, and a position has one number of each.

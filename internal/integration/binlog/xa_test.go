@@ -343,6 +343,12 @@ func (h *xaHistory) testForgotten(t *testing.T, source *binlog.Source, at cdc.Po
 		return
 	}
 	stream.Close()
+	if horizon, err := source.Horizon(t.Context(), forgotten); err != nil || horizon.File != h.executed(t).File {
+		t.Errorf("how long a forgotten prepare's position is kept: got %+v, %v", horizon, err)
+	}
+	if _, err := source.Horizon(t.Context(), at); !errors.Is(err, cdc.ErrPositionLost) {
+		t.Errorf("how long a purged prepare is kept: got %v, want ErrPositionLost", err)
+	}
 }
 
 // finalRows applies the changes one after the other, and checks that each fits.
