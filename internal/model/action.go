@@ -20,6 +20,8 @@ const (
 	expireEpochs
 	dropMarks
 	killRelay
+	awaitLease
+	keepAlive
 	startReader
 	crashReader
 	recordProgress
@@ -48,13 +50,23 @@ func (a action) String() string {
 	case readTail:
 		return who + "reads the tail of " + partitionName(int(a.part))
 	case takeFlush:
-		return who + fmt.Sprintf("takes up to %d slices into a flush", a.part)
+		text := who
+		if view := a.part >> 4; view > 0 {
+			text += fmt.Sprintf("reads a chunk with %d transactions more than the stream has given, and ", view-1)
+		}
+		return text + fmt.Sprintf("takes %d slices into a flush", a.part&15)
 	case appendRecord:
 		return broker + "appends relay " + fmt.Sprint(a.relay) + "'s next batch to " + partitionName(int(a.part))
 	case appendAgain:
 		return broker + "appends relay " + fmt.Sprint(a.relay) + "'s last batch to " + partitionName(int(a.part)) + " again: the reply was lost"
 	case appendListing:
-		return broker + "appends relay " + fmt.Sprint(a.relay) + "'s listing of the topic of " + partitionName(int(a.part))
+		text := broker + "appends relay " + fmt.Sprint(a.relay) + "'s listing of"
+		for p := range data {
+			if a.part>>p&1 == 1 {
+				text += " " + partitionName(p)
+			}
+		}
+		return text
 	case appendMark:
 		return broker + "appends relay " + fmt.Sprint(a.relay) + "'s watermark"
 	case expireID:
@@ -66,7 +78,11 @@ func (a action) String() string {
 	case dropMarks:
 		return broker + "drops the watermarks"
 	case killRelay:
-		return "    the operator kills relay " + fmt.Sprint(a.relay)
+		return "    relay " + fmt.Sprint(a.relay) + " is killed"
+	case awaitLease:
+		return who + "waits until the lease of the last watermark's writer is over"
+	case keepAlive:
+		return who + "renews its lease: the transaction is ended, answered OK"
 	case startReader:
 		return fmt.Sprintf("        the reader starts at the watermark at offset %d", a.part)
 	case crashReader:

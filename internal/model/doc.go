@@ -9,22 +9,25 @@
 //
 // What a relay writes is not modelled: a [Session] plays the functions of package cdc, in its order and with its errors, on a log that is
 // given to it: the first watermark, the plan of a tail and its finish, the numbering, stamps, rendering, definitions, positions with open XA
-// prepares, and the watermarks. Only the sizes of flushes, which depend on time, are chosen. Package cdc has the Session in its tests, so
-// that model and code cannot drift: a relay that writes something else is explored as it is.
+// prepares, chunks of tables with their windows and places, and the watermarks. Only what depends on time is chosen: the sizes of flushes,
+// when a chunk is read, and how far its view is ahead of the stream. Package cdc has the Session in its tests, so that model and code cannot
+// drift: a relay that writes something else is explored as it is.
 //
 // # What is modelled
 //
 // The broker: producer ids and epochs, the coordinator, abort markers that are written one by one behind the OK, batches of one record that
 // are appended in order of their sequence; the steps 5 to 10 and 16 of the log's writer; the ends of step 20; the reader of steps 22 and
-// 23; time, where it makes ids expire; servers with other commit orders, more or fewer transactions, XA transactions, and another filter or
+// 23; the lease (8, 17) and the time that makes ids expire; servers with other commit orders, more or fewer transactions, XA transactions, and another filter or
 // routing.
 //
 // # What is checked
 //
 // In every state: each row is in the log once; places rise in a partition; a transaction has one csn and a csn one transaction; the order is
 // one that the servers have; a watermark's ends hold exactly the records up to its csn; all rows of its position are under it, and no
-// others; watermarks never fall; each row finds its table's definition before it; a cut that a reader gets is what the log has there, in
-// order, and none is skipped. Relays halt only where the run says so. Where nothing can happen any more, the log is complete, and read.
+// others, and it names the XA transactions that are open; watermarks never fall; a chunk's row is the one that the log has there; a table
+// that a position calls whole is what the log makes of it; each row finds its table's definition before it; a cut that a reader gets is what
+// the log has there, in order, and none is skipped. Relays halt only where the run says so. Where nothing can happen any more, the log is
+// complete, and read.
 //
 // Each run of [Broken] takes one [Step] out, and must come to a state in which that is not so.
 //

@@ -5,6 +5,8 @@ import (
 	"hash/maphash"
 	"slices"
 	"strings"
+
+	"github.com/millrace-go/millrace/eventstore"
 )
 
 // Result is what an exploration found.
@@ -105,6 +107,9 @@ func (w *world) covered(s *state) bool {
 		return false
 	}
 	server := w.server[s.part[marks].log[at-1].relay]
+	if progress, err := eventstore.ParseSnapshot(w.markAt(s, at).Position.Snapshot); err != nil || !progress.Complete("shop", "a") || !progress.Complete("shop", "b") {
+		return false
+	}
 	for _, t := range server.Order {
 		if w.markAt(s, at).covers>>t&1 == 0 {
 			return false
@@ -147,6 +152,8 @@ func (w *world) print(s *state) (lines []string) {
 			switch rec := &w.records[e.what]; {
 			case e.what == 0:
 				b.WriteString(" [marker]")
+			case rec.chunk != "":
+				fmt.Fprintf(&b, " [csn %d.%d %s as of T%d, by %d]", rec.CSN, rec.Index, rec.chunk, rec.version, e.relay)
 			case rec.tx < 0:
 				fmt.Fprintf(&b, " [csn %d.%d definition, by %d]", rec.CSN, rec.Index, e.relay)
 			default:

@@ -27,13 +27,26 @@ func (w *world) check(s *state) string {
 
 // checkRecords: a row is there once (I1), places rise in a partition (I2), a transaction has one csn and a csn one transaction (I3).
 func (w *world) checkRecords(s *state, l *logged) string {
-	holder := map[eventstore.CSN]int{}
+	holder, chunks := map[eventstore.CSN]string{}, map[string]eventstore.CSN{}
 	for p := range data {
 		var last *record
+		version := -1 // of the partition's key
 		for _, e := range s.part[p].log[:s.part[p].n] {
 			rec := &w.records[e.what]
 			if e.what == 0 {
 				continue
+			}
+			if rec.chunk != "" {
+				if rec.version != version {
+					return fmt.Sprintf("CHUNK: csn %d.%d has the row of %s as of T%d, the log had it as of T%d then", rec.CSN, rec.Index, partitionName(p), rec.version, version)
+				}
+				if other, taken := holder[rec.CSN]; taken && other != rec.chunk {
+					return fmt.Sprintf("SHARED CSN: %d is %s and %s", rec.CSN, other, rec.chunk)
+				}
+				if csn, known := chunks[rec.chunk]; known && csn != rec.CSN {
+					return fmt.Sprintf("TWO CSNS: %s has %d and %d", rec.chunk, csn, rec.CSN)
+				}
+				holder[rec.CSN], chunks[rec.chunk] = rec.chunk, rec.CSN
 			}
 			if t := rec.tx; t >= 0 {
 				for _, row := range l.rows[t] {
@@ -46,10 +59,11 @@ func (w *world) checkRecords(s *state, l *logged) string {
 					return fmt.Sprintf("TWO CSNS: T%d has %d and %d", t, l.csn[t], rec.CSN)
 				}
 				l.csn[t] = rec.CSN
-				if other, taken := holder[rec.CSN]; taken && other != t {
-					return fmt.Sprintf("SHARED CSN: %d is T%d and T%d", rec.CSN, other, t)
+				name := fmt.Sprint("T", t)
+				if other, taken := holder[rec.CSN]; taken && other != name {
+					return fmt.Sprintf("SHARED CSN: %d is %s and %s", rec.CSN, other, name)
 				}
-				holder[rec.CSN] = t
+				holder[rec.CSN], version = name, t
 			}
 			if last != nil && rec.Compare(last.Place) <= 0 {
 				return fmt.Sprintf("ORDER: %s has csn %d.%d after %d.%d", partitionName(p), rec.CSN, rec.Index, last.CSN, last.Index)
@@ -103,6 +117,9 @@ func (w *world) checkMarks(s *state, l *logged) string {
 		if wrong := w.checkPosition(m, l); wrong != "" {
 			return wrong
 		}
+		if wrong := w.checkTables(s, m, int(e.relay)); w.OldRows && wrong != "" {
+			return wrong
+		}
 	}
 	return ""
 }
@@ -123,7 +140,7 @@ func (w *world) checkCut(s *state, m *mark) string {
 			if i < int(m.ends[p]) && m.listed>>p&1 == 0 {
 				return fmt.Sprintf("UNLISTED: watermark %d does not list %s, which holds csn %d", m.CSN, partitionName(p), rec.CSN)
 			}
-			if rec.tx >= 0 && rec.CSN <= m.CSN && !w.defined(s, rec) {
+			if rec.definition != "" && p != schemas && rec.CSN <= m.CSN && !w.defined(s, rec) {
 				return fmt.Sprintf("UNDEFINED: watermark %d covers csn %d.%d, whose definition does not stand before it", m.CSN, rec.CSN, rec.Index)
 			}
 		}
@@ -156,24 +173,11 @@ func (w *world) checkPosition(m *mark, l *logged) string {
 			return fmt.Sprintf("POSITION: watermark %d covers T%d, whose csn is %d", m.CSN, t, l.csn[t])
 		}
 		have := slices.SortedFunc(slices.Values(l.rows[t]), func(a, b Row) int { return int(a.Index) - int(b.Index) })
-		if !slices.Equal(have, w.delivered(w.Transactions, t)) && (w.Changed == nil || !slices.Equal(have, w.delivered(w.Changed, t))) {
+		if !slices.Equal(have, delivered(w.Transactions, t)) && (w.Changed == nil || !slices.Equal(have, delivered(w.Changed, t))) {
 			return fmt.Sprintf("LOST: watermark %d covers T%d, of which the log has rows %v", m.CSN, t, have)
 		}
 	}
 	return ""
-}
-
-// delivered returns the rows that transaction t brings into the log: those of an XA transaction come with its commit.
-func (w *world) delivered(all []Transaction, t int) []Row {
-	tx := all[t]
-	switch {
-	case tx.Prepare != "":
-		return nil
-	case tx.Commit != "":
-		at := slices.IndexFunc(all, func(p Transaction) bool { return p.Prepare == tx.Commit })
-		return all[at].Rows
-	}
-	return tx.Rows
 }
 
 // openXIDs returns the XA transactions that a watermark names as open.
@@ -195,4 +199,35 @@ func (w *world) openXIDs(covers uint64) (xids []string) {
 	}
 	slices.Sort(xids)
 	return xids
+}
+
+// checkTables: a table that a watermark calls whole is what its records up to there make of it (I12).
+func (w *world) checkTables(s *state, m *mark, relay int) string {
+	progress, err := eventstore.ParseSnapshot(m.Position.Snapshot)
+	if err != nil {
+		return "SNAPSHOT: " + err.Error()
+	}
+	server := w.server[relay]
+	for p := range schemas {
+		if !progress.Complete("shop", server.Table(p)) {
+			continue
+		}
+		have, want := -2, -1
+		for _, e := range s.part[p].log[:m.ends[p]] {
+			if e.what != 0 {
+				have = w.records[e.what].version
+			}
+		}
+		for _, t := range server.Order {
+			for _, row := range delivered(server.Transactions, t) {
+				if row.Partition == p && m.covers>>t&1 == 1 {
+					want = t
+				}
+			}
+		}
+		if have != want {
+			return fmt.Sprintf("TABLE: watermark %d calls shop.%s whole, and its row of %s is as of T%d, want T%d", m.CSN, server.Table(p), partitionName(p), have, want)
+		}
+	}
+	return ""
 }

@@ -2,6 +2,7 @@ package model
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/millrace-go/millrace/eventstore"
 )
@@ -60,6 +61,19 @@ func (w *world) spoil(start eventstore.Start, r int) eventstore.Start {
 		t.Stamp = &counted
 	case Landed:
 		clear(t.Last)
+	case ChunkNumbers: // as if no chunk had been there
+		if t.Stamp == nil {
+			break
+		}
+		without := eventstore.Stamp{Config: t.Stamp.Config}
+		for csn, id := range t.Stamp.All() {
+			if !strings.HasPrefix(id, "snapshot/") {
+				without.Add(csn, id)
+				continue
+			}
+			t.Landed = slices.DeleteFunc(t.Landed, func(landed eventstore.CSN) bool { return landed == csn })
+		}
+		t.Stamp = &without
 	case SourceCheck: // what the server does not have counts as never landed
 		t.Landed = nil
 	}

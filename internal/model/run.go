@@ -12,10 +12,11 @@ type Run struct {
 	MaxTake      int // slices in a flush
 	SliceRows    int
 	FlushBytes   int    // of the relays: what a flush may grow to
+	OldRows      bool   // the tables have rows that are older than the log, and are read in chunks
+	Views        int    // how far the view of a chunk may be ahead of the stream, and 1 more
 	Topics       int    // 1 or 2, see Server
 	Events       event  // that may happen, once each
-	Kills        bool   // an operator kills relays
-	TakeOver     bool   // an operator kills older relays and begins with TakeOver
+	Kills        bool   // relays may be killed, for everyone to know
 	Reader       bool   // a consumer reads meanwhile, and restarts
 	MayHalt      string // the error that relays may halt with; any other breaks the run
 }
@@ -31,7 +32,8 @@ const (
 	MarkFence            Step = "the watermark partition's fence (6)"
 	SecondOK             Step = "the second OK of the fence (6, 9)"
 	FenceBeforeMark      Step = "the fence before W is read (6, 7)"
-	ForeignProducer      Step = "the halt at another producer id (8)"
+	ForeignProducer      Step = "the wait for the lease of another producer id (8)"
+	FenceAgain           Step = "the fence and the reading once more behind that wait (8)"
 	NewerEpoch           Step = "the stop at a newer epoch in W and the tails (8, 10)"
 	DataFence            Step = "the fence of the listed partitions (9)"
 	FenceBeforeTail      Step = "the fence before the tails are read (9, 10)"
@@ -40,6 +42,9 @@ const (
 	TailStamp            Step = "the predecessor's stamp in the flushes that finish its tail (2, 13)"
 	Landed               Step = "leaving out what has landed (10, 13)"
 	ConfigCheck          Step = "the halt at another configuration (13)"
+	ChunkIDs             Step = "an id of its own for each chunk (2, 13)"
+	ChunkNumbers         Step = "the number that a chunk in a tail uses up (13)"
+	ChunkPlace           Step = "the place of a chunk behind that of its view (15)"
 	Listing              Step = "the listing of a topic before its first record (16)"
 	OwnListing           Step = "one's own listing: a topic is used that another relay has listed (16)"
 	Lease                Step = "the lease (17)"
@@ -58,13 +63,16 @@ const (
 func (r *Run) of(list [][]int, relay int) []int { return list[min(relay, len(list)-1)] }
 
 func (r *Run) serverOf(relay int) *Server {
-	s := &Server{Order: r.of(r.Orders, relay), Transactions: r.Transactions, Config: "c0", SliceRows: r.SliceRows, FlushBytes: r.FlushBytes, Topics: r.Topics}
+	s := &Server{Order: r.of(r.Orders, relay), Transactions: r.Transactions, Config: "c0", SliceRows: r.SliceRows, FlushBytes: r.FlushBytes, Life: relay, OldRows: r.OldRows, Topics: r.Topics}
 	if relay > 0 && r.Changed != nil {
 		s.Transactions = r.Changed
 		if r.Without != ConfigCheck {
 			s.Config = "c1"
 		}
 	}
-	s.Forgets = r.Without == OpenPrepares
+	s.Forgets, s.Hurries = r.Without == OpenPrepares, r.Without == ChunkPlace
+	if r.Without == ChunkIDs {
+		s.Life = 0
+	}
 	return s
 }

@@ -50,7 +50,6 @@ var (
 const (
 	behind      = "the log holds commits that this server does not have"
 	otherConfig = "the log's unfinished end was written with another configuration"
-	foreign     = "the last watermark is of another producer id"
 	unmarked    = "data without a watermark"
 )
 
@@ -80,8 +79,10 @@ func of(all []Transaction, list ...[]int) func(*Run) {
 // smallFlushes has a flush end at each record. A tail is finished in several then.
 func smallFlushes(r *Run) { r.FlushBytes = 1 }
 
+// chunks has old rows in the tables, and views of chunks up to one transaction ahead of the stream.
+func chunks(r *Run) { r.OldRows, r.Views = true, 2 }
+
 func twoTopics(r *Run) { r.Topics = 2 }
-func takeOver(r *Run)  { r.TakeOver = true }
 func killed(r *Run)    { r.Kills = true }
 func read(r *Run)      { r.Reader = true }
 
@@ -104,9 +105,11 @@ func Good(all bool) []Run {
 		add("three relays, tails in several flushes", short, slicesOf(1), smallFlushes, relays(3)),
 		add("XA over a restart", of(xa, xaOrder)),
 		add("XA over a failover to another order", of(xa, xaOrder, xaOther)),
+		add("chunks", short, chunks, takes(2)),
 		add("a reader", short, read),
-		add("the transactional id expires", short, relays(3), events(idExpired), takeOver),
-		add("the epochs are used up: halts until old relays are dead", short, takes(1), relays(3), events(epochsUsedUp), takeOver, mayHalt(foreign)),
+		add("the transactional id expires", short, relays(3), events(idExpired)),
+		add("the epochs are used up: waits for the lease", short, takes(1), relays(3), events(epochsUsedUp)),
+		add("keep-alive", short, takes(2), events(keptAlive)),
 		add("the partitions forget the producers", events(epochsExpired)),
 		add("the watermarks are dropped while nobody writes: halts", events(marksDropped), killed, mayHalt(unmarked)),
 	}
@@ -122,15 +125,26 @@ func Good(all bool) []Run {
 		add("three relays, another filter", relays(3), changed(widened), mayHalt(otherConfig)),
 		add("three relays, XA", relays(3), of(xa, xaOrder)),
 		add("three relays, XA, failover and back", relays(3), of(xa, xaOrder, xaOther, xaOrder)),
+		add("chunks of two tables", short, twoTopics, chunks, takes(1)),
+		add("chunks between four transactions", chunks, takes(2)),
+		add("chunks, views two transactions ahead", short, chunks, takes(2), func(r *Run) { r.Views = 3 }),
+		add("chunks, transactions in slices", short, chunks, slicesOf(1)),
+		add("chunks, small flushes", short, chunks, slicesOf(1), smallFlushes),
+		add("chunks, failover to another order", chunks, takes(2), orders(inOrder, []int{0, 1, 3, 2})),
+		add("chunks, XA over a restart", chunks, of(briefXA, []int{0, 1}), takes(2)),
+		add("chunks, three relays", short, chunks, relays(3), takes(2)),
+		add("chunks, a reader", short, chunks, read, takes(2)),
 		add("a reader of four transactions", read),
 		add("a reader, a topic for each partition", read, twoTopics),
 		add("a reader, transactions in slices", read, slicesOf(1)),
 		add("a reader, failover to another order", read, orders(inOrder, swapped)),
 		add("a reader, XA and a failover", read, of(xa, xaOrder, xaOther)),
 		add("three relays, a reader", short, relays(3), read, takes(2)),
-		add("the transactional id expires, four transactions", relays(3), events(idExpired), takeOver),
-		add("the epochs are used up, four transactions", relays(3), events(epochsUsedUp), takeOver, takes(2), mayHalt(foreign)),
-		add("everything expires", short, relays(3), events(idExpired|epochsUsedUp|epochsExpired), takeOver, mayHalt(foreign)),
+		add("the transactional id expires, four transactions", relays(3), events(idExpired)),
+		add("the epochs are used up, four transactions", relays(3), events(epochsUsedUp), takes(2)),
+		add("keep-alive, three relays", short, relays(3), events(keptAlive)),
+		add("keep-alive, four transactions and a reader", read, events(keptAlive), takes(1)),
+		add("everything expires", short, relays(3), events(idExpired|epochsUsedUp|epochsExpired|keptAlive), takes(1)),
 	)
 	for _, order := range permutations(len(base)) {
 		runs = append(runs, add(fmt.Sprintf("failover to order %v, transactions in slices", order), orders(inOrder, order), slicesOf(2), takes(4)))
@@ -149,6 +163,7 @@ func Broken() []Run {
 		without(FenceBeforeMark),
 		without(DataCheck, events(marksDropped), killed),
 		without(ForeignProducer, events(epochsUsedUp)),
+		without(FenceAgain, events(epochsUsedUp)),
 		without(NewerEpoch, of(briefXA, []int{0, 1}), relays(3)),
 		without(DataFence),
 		without(FenceBeforeTail),
@@ -158,9 +173,13 @@ func Broken() []Run {
 		without(Landed),
 		without(ConfigCheck, changed(widened), takes(4)),
 		without(ConfigCheck, changed(rerouted), takes(4)),
+		without(ChunkIDs, short, chunks, takes(2)),
+		without(ChunkNumbers, short, chunks, takes(2)),
+		without(ChunkPlace, short, chunks, takes(2)),
 		without(Listing, twoTopics),
 		without(OwnListing, twoTopics),
-		without(Lease, events(idExpired), takeOver),
+		without(Lease, events(idExpired)),
+		without(Lease, events(epochsUsedUp)),
 		without(Lease, events(epochsExpired)),
 		without(Idempotence, relays(1)),
 		without(CompleteTransactions, slicesOf(1)),

@@ -9,8 +9,16 @@ import (
 )
 
 // Session is the relay's own code, without its goroutines: what a relay writes that finds start in the log and follows server, and takes
-// takes[i] slices of the stream into its i-th flush behind the tail.
-type Session func(start eventstore.Start, server *Server, takes []int) Script
+// takes[i] into its i-th flush behind the tail.
+type Session func(start eventstore.Start, server *Server, takes []Take) Script
+
+// Take is what goes into a flush: slices of the stream, and chunks that are placed between them.
+type Take struct {
+	Slices int
+	// View, if it is not 0, lets a chunk begin to be read before the first slice: its view has View-1 transactions more than the stream
+	// has given by then.
+	View int
+}
 
 // Script is what a relay writes, in this order: each only when the one before is acknowledged.
 type Script struct {

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/millrace-go/millrace/eventstore"
@@ -46,8 +47,11 @@ type Server struct {
 	SliceRows    int           // rows in a slice, 0 for no limit
 	FlushBytes   int           // the relay's, for its limit
 	Topics       int           // 1: one topic of two partitions; 2: two topics of one
-	// Forgets is a step taken out: its streams begin behind prepares that are still open, and give nothing for their commit.
-	Forgets bool
+	Life         int           // the number of the relay's life: chunks have it in their ids
+	OldRows      bool          // each table has a row of each key that is older than the log
+	// Steps taken out. Forgets: its streams begin behind prepares that are still open, and give nothing for their commit. Hurries: a chunk
+	// says that the stream need not come to the place of its view.
+	Forgets, Hurries bool
 }
 
 // Has tells whether the server has executed transaction t.
@@ -81,6 +85,42 @@ func (s *Server) Table(partition int) string {
 
 // Key is the record key of a partition's rows.
 func Key(partition int) []byte { return fmt.Appendf(nil, `{"id":%d}`, partition) }
+
+// Image is the row of a partition's key after transaction t; t is -1 for the one that is older than the log.
+func Image(partition, t int) []byte {
+	return fmt.Appendf(nil, `{"id":%d,"version":%d}`, partition, t+1)
+}
+
+// View returns the rows of a table after the first n transactions of the server: a transaction for each partition, -1 for an old row.
+func (s *Server) View(table string, n int) (rows map[int]int) {
+	rows = map[int]int{}
+	for p := range schemas {
+		if s.Table(p) == table {
+			rows[p] = -1
+		}
+	}
+	for _, t := range s.Order[:n] {
+		for _, row := range delivered(s.Transactions, t) {
+			if _, has := rows[row.Partition]; has {
+				rows[row.Partition] = t
+			}
+		}
+	}
+	return rows
+}
+
+// delivered returns the rows that transaction t brings into the log: those of an XA transaction come with its commit.
+func delivered(all []Transaction, t int) []Row {
+	tx := all[t]
+	switch {
+	case tx.Prepare != "":
+		return nil
+	case tx.Commit != "":
+		at := slices.IndexFunc(all, func(p Transaction) bool { return p.Prepare == tx.Commit })
+		return all[at].Rows
+	}
+	return tx.Rows
+}
 
 // The log's partitions: two of rows, that of the schema records, and that of the watermarks.
 const (

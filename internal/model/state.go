@@ -33,6 +33,7 @@ const (
 	epochsUsedUp                    // by starts that came to nothing
 	epochsExpired                   // partitions forget the producers
 	marksDropped                    // the watermark topic loses its first records
+	keptAlive                       // a relay renews its lease
 )
 
 // partition is one of the log's.
@@ -63,24 +64,26 @@ const (
 	waiting     phase = iota // not started
 	begun                    // has its epoch (5)
 	fencedMarks              // has ended the transaction over the watermark partition (6)
+	awaiting                 // waits for the lease of W's writer, whom its fence does not reach (8)
 	foundMark                // has read W (7, 8)
 	fencedData               // has ended the transaction over the listed partitions (9)
 	reading                  // its tail is read partition by partition (10)
 	running                  // writes its script
 	stopped                  // a newer relay exists
 	halted                   // something is wrong, and it says so
-	over                     // its lease is over, or the operator has killed it
+	over                     // its lease is over, or somebody has killed it
 )
 
 // relay is one life of a relay.
 type relay struct {
 	phase    phase
 	producer producer
+	waited   uint8       // 1 when it has waited for the lease of another producer id
 	mark     uint8       // W: its place in the watermark partition, from 1; 0 when there is none
 	tail     [data]uint8 // ends of the tails that it has read
 	read     uint8       // the partitions whose tails are read
 	listed   uint8       // the partitions that it knows as the log's own
-	script   uint16
+	script   uint32
 	op       uint8       // of the script
 	landed   [data]uint8 // records of the op that are there
 }
@@ -101,9 +104,9 @@ func (s *state) key(b []byte) []byte {
 	}
 	for i := range s.relay {
 		r := &s.relay[i]
-		b = append(b, uint8(r.phase), r.producer.id, r.producer.epoch, r.mark, r.read, r.listed, r.op)
+		b = append(b, uint8(r.phase), r.producer.id, r.producer.epoch, r.waited, r.mark, r.read, r.listed, r.op)
 		b = append(append(b, r.tail[:]...), r.landed[:]...)
-		b = binary.LittleEndian.AppendUint16(b, r.script)
+		b = binary.LittleEndian.AppendUint32(b, r.script)
 	}
 	return s.reader.key(b)
 }

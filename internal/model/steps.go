@@ -50,7 +50,7 @@ func (w *world) eachEvent(s *state, yield func(action, *state)) {
 	}
 	once(idExpired, expireID, func(n *state) {
 		n.producer = producer{id: n.producer.id + 1}
-		w.age(n)
+		w.age(n, anyone)
 	})
 	if w.lastMark(s) > 0 { // nothing tells the writers of a first watermark apart: see docs/decisions/0002-relay-protocol.md
 		once(epochsUsedUp, useUpEpochs, func(n *state) { n.producer = producer{id: n.producer.id + 1} })
@@ -59,13 +59,13 @@ func (w *world) eachEvent(s *state, yield func(action, *state)) {
 		for p := range n.part {
 			n.part[p].epoch = [maxProducers]uint8{}
 		}
-		w.age(n)
+		w.age(n, anyone)
 	})
 	if w.Without == MarksKept || !slices.ContainsFunc(s.relay[:], func(q relay) bool { return q.alive() }) {
 		once(marksDropped, dropMarks, func(n *state) { n.cut = n.part[marks].n })
 	}
 	for r := range w.Relays {
-		if q := &s.relay[r]; w.Kills && q.alive() || w.TakeOver && q.alive() && q.producer.id != s.producer.id {
+		if q := &s.relay[r]; w.Kills && q.alive() {
 			n := *s
 			n.relay[r] = relay{phase: over, producer: q.producer}
 			yield(action{kind: killRelay, relay: uint8(r)}, &n)
@@ -73,14 +73,17 @@ func (w *world) eachEvent(s *state, yield func(action, *state)) {
 	}
 }
 
-// age lets so much time pass that every lease is over: a relay that lived would have kept its ids alive.
-func (w *world) age(s *state) {
+// age lets the leases of some relays pass.
+func (w *world) age(s *state, whose func(*relay) bool) {
 	for r := range s.relay {
-		if q := &s.relay[r]; q.alive() && w.Without != Lease {
+		if q := &s.relay[r]; q.alive() && whose(q) && w.Without != Lease {
 			*q = relay{phase: over, producer: q.producer}
 		}
 	}
 }
+
+// anyone is for a time that nobody's lease outlives: a relay that lived would have kept its ids alive.
+func anyone(*relay) bool { return true }
 
 // eachStart yields the next of the steps 5 to 10 of relay r.
 func (w *world) eachStart(s *state, r int, yield func(action, *state)) {
@@ -114,6 +117,9 @@ func (w *world) eachStart(s *state, r int, yield func(action, *state)) {
 		}
 		act.kind = readMark
 		w.readMark(&n, r)
+	case awaiting:
+		act.kind = awaitLease
+		w.awaitLease(&n, r)
 	case foundMark:
 		act.kind = endTransaction
 		mask := q.listed
@@ -168,28 +174,34 @@ func (w *world) readMark(n *state, r int) {
 		return
 	}
 	m := w.markAt(n, q.mark)
-	if m.producer.id != q.producer.id && w.Without != ForeignProducer && !w.takesOver(n, r) {
-		w.halt(n, r, foreign)
+	if m.producer.id != q.producer.id && q.waited == 0 && w.Without != ForeignProducer {
+		q.phase = awaiting
 		return
 	}
 	if m.producer.id == q.producer.id && m.producer.epoch > q.producer.epoch && w.Without != NewerEpoch {
 		*q = relay{phase: stopped, producer: q.producer}
 		return
 	}
-	q.listed, q.phase = m.listed, foundMark
-	if q.listed == 0 {
-		w.begin(n, r)
+	w.foundMark(n, r)
+}
+
+// awaitLease lets the lease pass of everybody with another producer id: the coordinator takes their keep-alive no more. Then the fence and W
+// once more, since they may have gone on until now.
+func (w *world) awaitLease(n *state, r int) {
+	q := &n.relay[r]
+	w.age(n, func(other *relay) bool { return other.producer.id != q.producer.id })
+	if q.waited, q.phase = 1, begun; w.Without == FenceAgain {
+		w.foundMark(n, r)
 	}
 }
 
-// takesOver tells whether the operator lets relay r take over from another producer id: no relay with one is alive.
-func (w *world) takesOver(s *state, r int) bool {
-	for i := range s.relay {
-		if q := &s.relay[i]; i != r && q.alive() && q.producer.id != s.relay[r].producer.id {
-			return false
-		}
+// foundMark goes on from the watermark that relay r has read.
+func (w *world) foundMark(n *state, r int) {
+	q := &n.relay[r]
+	q.listed, q.phase = w.markAt(n, q.mark).listed, foundMark
+	if q.listed == 0 {
+		w.begin(n, r)
 	}
-	return w.TakeOver
 }
 
 func (w *world) halt(n *state, r int, why string) {
@@ -232,12 +244,20 @@ func (w *world) eachWrite(s *state, r int, yield func(action, *state)) {
 	q := &s.relay[r]
 	act := action{relay: uint8(r)}
 	sc := &w.scripts[q.script]
+	if w.Events&keptAlive != 0 && q.landed == [data]uint8{} {
+		if s.pending != 0 && s.pendingOf == q.producer {
+			return // until the keep-alive has its second OK
+		}
+		w.keepAlive(s, r, yield)
+	}
 	if int(q.op) == len(sc.ops) {
-		for i, next := range w.next(q.script) {
+		for _, next := range w.next(q.script) {
 			n := *s
 			n.relay[r].script = next
 			w.settle(&n, r)
-			act.kind, act.part = takeFlush, uint8(i+1)
+			takes := w.scripts[next].takes
+			last := takes[len(takes)-1]
+			act.kind, act.part = takeFlush, uint8(last.Slices|last.View<<4)
 			yield(act, &n)
 		}
 		return
@@ -247,8 +267,8 @@ func (w *world) eachWrite(s *state, r int, yield func(action, *state)) {
 		w.writeMark(s, r, o, yield)
 		return
 	}
-	if p, ok := w.unlisted(s, r, o); ok {
-		w.writeListing(s, r, p, yield)
+	if mask := w.unlisted(s, r, o); mask != 0 {
+		w.writeListing(s, r, mask, yield)
 		return
 	}
 	for p := range data {
@@ -276,6 +296,17 @@ func (w *world) eachWrite(s *state, r int, yield func(action, *state)) {
 	}
 }
 
+// keepAlive renews the lease of relay r (17): between two flushes, a fence over all that it knows as the log's own.
+func (w *world) keepAlive(s *state, r int, yield func(action, *state)) {
+	if s.events&keptAlive != 0 || s.pending != 0 {
+		return
+	}
+	n := *s
+	n.events |= keptAlive
+	w.endTransaction(&n, &n.relay[r], n.relay[r].listed|1<<marks, running)
+	yield(action{kind: keepAlive, relay: uint8(r)}, &n)
+}
+
 // acknowledge moves relay r on when all of its flush has landed.
 func (w *world) acknowledge(n *state, r int, o *op) {
 	q := &n.relay[r]
@@ -289,12 +320,12 @@ func (w *world) acknowledge(n *state, r int, o *op) {
 	w.settle(n, r)
 }
 
-// unlisted returns a partition that the op writes to and the relay must list first.
-func (w *world) unlisted(s *state, r int, o *op) (p int, ok bool) {
+// unlisted returns the partitions of topics that the op writes to and the relay must list first.
+func (w *world) unlisted(s *state, r int, o *op) (mask uint8) {
 	listed := s.relay[r].listed
 	switch w.Without {
 	case Listing:
-		return 0, false
+		return 0
 	case OwnListing:
 		if at := w.lastMark(s); at > 0 {
 			listed |= w.markAt(s, at).listed
@@ -302,24 +333,24 @@ func (w *world) unlisted(s *state, r int, o *op) (p int, ok bool) {
 	}
 	for p := range data {
 		if len(o.records[p]) > 0 && listed>>p&1 == 0 {
-			return p, true
+			mask |= w.server[r].topic(p)
 		}
 	}
-	return 0, false
+	return mask
 }
 
-// writeListing lists the topic of partition p (16).
-func (w *world) writeListing(s *state, r, p int, yield func(action, *state)) {
+// writeListing lists topics (16).
+func (w *world) writeListing(s *state, r int, mask uint8, yield func(action, *state)) {
 	q := &s.relay[r]
 	if !w.takes(&s.part[marks], q.producer) {
 		return
 	}
 	n := *s
-	m := mark{Watermark: w.lastKnown(s, r), producer: q.producer, listed: q.listed | w.server[r].topic(p)}
+	m := mark{Watermark: w.lastKnown(s, r), producer: q.producer, listed: q.listed | mask}
 	m.ends = w.endsAt(s, r, m.CSN)
 	n.append(marks, r, entry{what: w.mark(m)})
 	n.relay[r].listed = m.listed
-	yield(action{appendListing, uint8(r), uint8(p)}, &n)
+	yield(action{appendListing, uint8(r), mask}, &n)
 }
 
 // lastKnown returns the watermark that relay r has written or found last.

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ type world struct {
 	stamps   []eventstore.Stamp
 	stampOf  map[string]uint16
 	scripts  []script
-	scriptOf map[string]uint16
+	scriptOf map[string]uint32
 	halts    map[string]int
 	wrong    string // a halt in the last step that should not be
 }
@@ -30,8 +31,10 @@ type world struct {
 type record struct {
 	eventstore.Place
 	part       int
-	tx         int    // -1 for a definition
+	tx         int    // -1 for a definition and a chunk
+	chunk      string // the chunk's id
 	row        uint64 // its row's index
+	version    int    // the transaction whose row it is, -1 for an old one
 	definition string // the one that it is, or names
 }
 
@@ -49,11 +52,11 @@ type script struct {
 	start  eventstore.Start
 	key    string
 	server int
-	takes  []int
+	takes  []Take
 	ops    []op
 	short  bool
 	halt   string
-	next   []uint16 // by take, from 1; 0 where there is none. Nil before it is asked for
+	next   []uint32 // by take, from 1; 0 where there is none. Nil before it is asked for
 }
 
 // op is one op of a script, as numbers.
@@ -67,7 +70,7 @@ type op struct {
 func newWorld(run Run, session Session) *world {
 	w := &world{Run: run, session: session, records: make([]record, 1), recordOf: map[string]uint16{}, marks: make([]mark, 1),
 		markOf: map[string]uint16{}, stamps: make([]eventstore.Stamp, 1), stampOf: map[string]uint16{}, scripts: make([]script, 1),
-		scriptOf: map[string]uint16{}, halts: map[string]int{}}
+		scriptOf: map[string]uint32{}, halts: map[string]int{}}
 	for r := range w.server {
 		w.server[r] = run.serverOf(r)
 	}
@@ -92,7 +95,15 @@ func (w *world) record(from *eventstore.Record) uint16 {
 		if err := eventstore.ParseRow(from, &row); err != nil {
 			panic(err)
 		}
-		r.tx, r.definition = transactionOf(row.GTID), row.Definition
+		if r.definition = row.Definition; row.Op == 'r' {
+			r.chunk = row.GTID
+		} else {
+			r.tx = transactionOf(row.GTID)
+		}
+		if _, err := fmt.Sscanf(string(row.After[bytes.LastIndexByte(row.After, ':')+1:]), "%d}", &r.version); err != nil {
+			panic(err)
+		}
+		r.version--
 		for r.row = 0; eventstore.RowIndex(r.row, eventstore.RowRecord) != from.Index; r.row++ {
 			if r.row > from.Index {
 				panic(fmt.Sprintf("model: index %d is no row's", from.Index))
@@ -117,7 +128,7 @@ func (w *world) stamp(from eventstore.Stamp) uint16 {
 
 // mark returns the number of a watermark.
 func (w *world) mark(m mark) uint16 {
-	key := fmt.Sprintf("%d %s %v %s %v %b %v", m.CSN, m.Position.GTIDs, m.Position.Prepared, m.Config, m.ends, m.listed, m.producer)
+	key := fmt.Sprintf("%d %s %s %v %b %v", m.CSN, positionKey(m.Position), m.Config, m.ends, m.listed, m.producer)
 	if n, known := w.markOf[key]; known {
 		return n
 	}
@@ -149,13 +160,13 @@ func (w *world) covers(p eventstore.Position) (mask uint64) {
 }
 
 // script returns the number of the script of a relay that follows server and has found start.
-func (w *world) script(start eventstore.Start, server int, takes []int) uint16 {
-	key := fmt.Sprintf("%d %v|%d %s %v %s %v|%s", server, start.Found, start.Watermark.CSN, start.Watermark.Position.GTIDs,
-		start.Watermark.Position.Prepared, start.Watermark.Config, start.Watermark.Ends, tailKey(start.Tail))
+func (w *world) script(start eventstore.Start, server int, takes []Take) uint32 {
+	key := fmt.Sprintf("%d %v|%d %s %s %v|%s", server, start.Found, start.Watermark.CSN, positionKey(start.Watermark.Position),
+		start.Watermark.Config, start.Watermark.Ends, tailKey(start.Tail))
 	return w.play(key, start, server, takes)
 }
 
-func (w *world) play(key string, start eventstore.Start, server int, takes []int) uint16 {
+func (w *world) play(key string, start eventstore.Start, server int, takes []Take) uint32 {
 	full := fmt.Sprintf("%s|%v", key, takes)
 	if n, known := w.scriptOf[full]; known {
 		return n
@@ -187,7 +198,7 @@ func (w *world) play(key string, start eventstore.Start, server int, takes []int
 		s.ops = append(s.ops, o)
 	}
 	w.scripts = append(w.scripts, s)
-	w.scriptOf[full] = uint16(len(w.scripts) - 1)
+	w.scriptOf[full] = uint32(len(w.scripts) - 1)
 	return w.scriptOf[full]
 }
 
@@ -207,21 +218,28 @@ func markEarly(start eventstore.Start, ops []Op) (early []Op) {
 	return early
 }
 
-// next returns the scripts that a relay may go on with at the end of one: one for each size of its next flush.
-func (w *world) next(n uint16) []uint16 {
+// next returns the scripts that a relay may go on with at the end of one: one for each way to its next flush.
+func (w *world) next(n uint32) []uint32 {
 	if w.scripts[n].next == nil {
-		next := []uint16{}
-		for take := 1; take <= w.MaxTake && w.scripts[n].halt == ""; take++ {
-			s := &w.scripts[n]
-			m := w.play(s.key, s.start, s.server, append(slices.Clone(s.takes), take))
-			if w.scripts[m].short {
-				break
+		next := []uint32{}
+		for view := range w.Views + 1 {
+			for take := 1; take <= w.MaxTake && w.scripts[n].halt == ""; take++ {
+				s := &w.scripts[n]
+				m := w.play(s.key, s.start, s.server, append(slices.Clone(s.takes), Take{take, view}))
+				if w.scripts[m].short {
+					break
+				}
+				next = append(next, m)
 			}
-			next = append(next, m)
 		}
 		w.scripts[n].next = next
 	}
 	return w.scripts[n].next
+}
+
+// positionKey is all of a position: its String leaves out much.
+func positionKey(p eventstore.Position) string {
+	return fmt.Sprintf("%s %s:%s:%d %v %s", p.GTIDs, p.Server, p.File, p.Offset, p.Prepared, p.Snapshot)
 }
 
 func tailKey(t eventstore.Tail) string {
