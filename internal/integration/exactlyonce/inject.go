@@ -57,6 +57,8 @@ func (r *run) inject(ctx context.Context, f fault) error {
 		return r.lateDelivery(ctx)
 	case usurp:
 		return r.usurp(ctx)
+	case takeover:
+		return r.takeover(ctx)
 	case pauseRelay:
 		return r.pauseRelay(ctx, f)
 	case lostReplies:
@@ -117,23 +119,6 @@ func (r *run) lead(ctx context.Context, n int) error {
 	}
 	r.leader = n
 	return r.await(ctx, "relay "+m.name+" takes over", func() bool { return m.counts().began > before.began })
-}
-
-// succeed has the other relay take over from one that was killed at a moment, and measures until its first flush.
-func (r *run) succeed(ctx context.Context, died time.Time) error {
-	_, other := r.pair()
-	if err := r.lead(ctx, 1-r.leader); err != nil {
-		return err
-	}
-	err := r.await(ctx, "relay "+other.name+" flushes", func() bool {
-		other.mu.Lock()
-		defer other.mu.Unlock()
-		return !other.fresh
-	})
-	other.mu.Lock()
-	defer other.mu.Unlock()
-	r.report.Takeover = max(r.report.Takeover, other.firstAt.Sub(died))
-	return err
 }
 
 // goesOn waits until the leader has appended something new.
@@ -202,11 +187,10 @@ func (r *run) killRelay(ctx context.Context, f fault) error {
 		r.leader = 1 - r.leader
 		return nil
 	}
-	died := time.Now()
 	if err := leader.kill(ctx); err != nil {
 		return err
 	}
-	return r.succeed(ctx, died)
+	return r.lead(ctx, 1-r.leader)
 }
 
 func (r *run) killAtStep(ctx context.Context, f fault) error {
@@ -218,12 +202,11 @@ func (r *run) killAtStep(ctx context.Context, f fault) error {
 	if err := r.halt(ctx, leader, step); err != nil {
 		return err
 	}
-	died := time.Now()
 	if err := leader.kill(ctx); err != nil {
 		return err
 	}
 	if !tail {
-		return r.succeed(ctx, died)
+		return r.lead(ctx, 1-r.leader)
 	}
 	if err := other.arm(f.step); err != nil {
 		return err

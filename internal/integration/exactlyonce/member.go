@@ -28,13 +28,12 @@ type member struct {
 	flushing int    // flushes begun
 	flushed  int    // flushes done
 	fenced   int    // times that it learned of a successor
+	standby  string // the leader as it saw it last, while it stood by
 	halted   string // the step where it waits
 	tails    int    // unfinished flushes of a predecessor, finished
 	retries  int
 	took     time.Duration // a flush, on average
 	peak     uint64        // resident bytes
-	firstAt  time.Time     // of the first flush since it began
-	fresh    bool          // it has begun and not flushed yet
 }
 
 func newMember(name string, t task, log io.Writer, changed *supervise.Pulse) *member {
@@ -54,11 +53,10 @@ func (m *member) heard(line []byte) (working bool) {
 	switch e.Kind {
 	case eventReady:
 		m.readies++
-		m.halted, m.running = "", false
+		m.halted, m.standby, m.running = "", "", false
 		working = true
 	case eventBegan:
 		m.began++
-		m.fresh = true
 	case eventTail:
 		if e.Records > 0 {
 			m.tails++
@@ -68,12 +66,11 @@ func (m *member) heard(line []byte) (working bool) {
 	case eventFlushed:
 		m.flushed++
 		m.took = (3*m.took + e.Took) / 4
-		if m.fresh {
-			m.fresh, m.firstAt = false, time.Now()
-		}
 	case eventFenced:
 		m.fenced++
 		m.running = false
+	case eventStandby:
+		m.standby = e.Text
 	case eventHalted:
 		m.halted = e.Step
 	case eventRetry:
@@ -141,11 +138,23 @@ func (m *member) kill(ctx context.Context) error {
 }
 
 // run tells the relay to begin.
-func (m *member) run() error {
+func (m *member) run() error { return m.begin(order{Do: doRun}) }
+
+// standBy tells the relay to run as one of several: it begins when its turn has come.
+func (m *member) standBy() error { return m.begin(order{Do: doRun, Standby: true}) }
+
+func (m *member) begin(o order) error {
 	m.mu.Lock()
 	m.running = true
 	m.mu.Unlock()
-	return m.process.Tell(order{Do: doRun})
+	return m.process.Tell(o)
+}
+
+// follows tells whether the relay stands by, and sees that another one leads.
+func (m *member) follows(leader string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.standby == leader
 }
 
 // arm makes the relay wait when it comes to a step.

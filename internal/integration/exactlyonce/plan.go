@@ -47,6 +47,7 @@ const (
 	zombieWindow  = "wake up old relay"     // while the new one has begun, and written nothing yet
 	lateDelivery  = "deliver requests late" // of a relay that is dead, while the new one has begun
 	usurp         = "run two relays"        // the second begins while the first is writing
+	takeover      = "kill and stop leader"  // a standby takes over by itself
 	pauseRelay    = "stop relay"            // SIGSTOP, SIGCONT
 	lostReplies   = "lose replies"          // after the append
 	killNode      = "kill broker"
@@ -131,11 +132,14 @@ func plan(seed uint64, kills int) []fault {
 			}
 		case 9:
 			f.kind = usurp
+			if n%20 == 19 {
+				f.kind = takeover
+			}
 		}
 		if f.kind != killRelay && f.kind != killStarting {
 			f.over = false
 		}
-		if rnd.IntN(4) == 0 {
+		if rnd.IntN(4) == 0 && f.kind != takeover { // its time is measured
 			f.toxic = mild(rnd)
 		}
 		rest = append(rest, f)
@@ -201,7 +205,7 @@ func harsh(rnd *rand.Rand) toxic {
 // isKill tells whether a fault takes a relay out of the world, or out of office.
 func (f fault) isKill() bool {
 	switch f.kind {
-	case killRelay, killStarting, zombie, zombieWindow, lateDelivery, usurp:
+	case killRelay, killStarting, zombie, zombieWindow, lateDelivery, usurp, takeover:
 		return true
 	}
 	return false

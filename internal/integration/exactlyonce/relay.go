@@ -32,8 +32,9 @@ type task struct {
 
 // order is what a relay's process is told.
 type order struct {
-	Do   string `json:"do"`
-	Step string `json:"step,omitempty"`
+	Do      string `json:"do"`
+	Step    string `json:"step,omitempty"`
+	Standby bool   `json:"standby,omitempty"` // run as one of several
 }
 
 const (
@@ -62,6 +63,7 @@ const (
 	eventRetry    = "retry"
 	eventHalted   = "halted"
 	eventFenced   = "fenced"
+	eventStandby  = "standby"
 	eventMemory   = "memory"
 )
 
@@ -118,7 +120,7 @@ func (c *child) obey(ctx context.Context, orders <-chan []byte) error {
 				c.gate.release()
 			case o.Do == doRun && !running:
 				running = true
-				go func() { ended <- c.relay(ctx) }()
+				go func() { ended <- c.relay(ctx, o.Standby) }()
 			}
 		case err := <-ended:
 			running = false
@@ -145,12 +147,12 @@ const (
 )
 
 // relay runs until the context ends, another relay has taken over, or something is wrong.
-func (c *child) relay(ctx context.Context) error {
+func (c *child) relay(ctx context.Context, standby bool) error {
 	source := binlog.Config{
 		Addr: c.Addr, User: servers.CDCUser, Password: servers.CDCPassword, Flavor: c.Flavor, MaxSliceBytes: sliceBytes,
 		HeartbeatPeriod: 500 * time.Millisecond, Filter: cdc.Filter{Include: []string{schema + ".*"}}, Logger: c.logger,
 	}
-	cfg := cdc.Config{FlushBytes: flushBytes, Heartbeat: time.Second, Logger: c.logger, Hooks: c.hooks()}
+	cfg := cdc.Config{FlushBytes: flushBytes, Heartbeat: time.Second, Standby: standby, Name: c.Name, Logger: c.logger, Hooks: c.hooks()}
 	if c.MaxBytes > 0 {
 		source.MaxSliceBytes, cfg.FlushBytes, cfg.MaxBytes = 0, 0, c.MaxBytes
 	}
@@ -193,6 +195,7 @@ func (c *child) hooks() cdc.Hooks {
 			c.steps.finishes(false)
 			c.say(event{Kind: eventTail, CSN: i.CSN, Records: i.Records})
 		},
+		Standby: func(i cdc.StandbyInfo) { c.say(event{Kind: eventStandby, Text: i.Leader}) },
 		Flushing: func(i cdc.FlushInfo) {
 			c.steps.finishes(false)
 			c.say(event{Kind: eventFlushing, CSN: i.CSN})

@@ -16,7 +16,8 @@ type Report struct {
 	Watermarks int           // of the log
 	Tails      int           // unfinished flushes that a relay found and finished
 	Fenced     int           // relays that learned of a successor
-	Takeover   time.Duration // the longest time from a relay's death to its successor's first flush
+	Takeovers  int           // by a standby, which nobody told
+	Slowest    time.Duration // of them, from the leader's last moment to its successor's first flush
 	Peak       uint64        // the most resident memory of a relay in bytes; 0: not measured
 	Outage     time.Duration // how long Kafka was down as a whole
 	Meanwhile  int           // rows that were committed in that time
@@ -31,7 +32,8 @@ func (r *Report) Add(o *Report) {
 	} {
 		*f.into += *f.n
 	}
-	r.Takeover = max(r.Takeover, o.Takeover)
+	r.Takeovers += o.Takeovers
+	r.Slowest = max(r.Slowest, o.Slowest)
 }
 
 // Memory is the line of a run in which Kafka was down.
@@ -42,8 +44,8 @@ func (r *Report) Memory() string {
 
 // Details is a line of figures beside the last one.
 func (r *Report) Details() string {
-	return fmt.Sprintf("transactions %d watermarks %d kills %d tails finished %d fenced %d longest takeover %v", r.Transactions, r.Watermarks, r.Kills,
-		r.Tails, r.Fenced, r.Takeover.Round(time.Millisecond))
+	return fmt.Sprintf("transactions %d watermarks %d kills %d tails finished %d fenced %d takeovers %d slowest %v", r.Transactions, r.Watermarks, r.Kills,
+		r.Tails, r.Fenced, r.Takeovers, r.Slowest.Round(time.Millisecond))
 }
 
 // String is the last line of a run.

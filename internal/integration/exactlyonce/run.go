@@ -27,6 +27,8 @@ type Config struct {
 	Kills int
 	// Changes is how many rows the load changes, at least. Default 110,000.
 	Changes int
+	// Stop is how long a leader is stopped that a standby has replaced. Default 60 s.
+	Stop time.Duration
 	// Deadline is for everything but the installation. Default 30 minutes.
 	Deadline time.Duration
 
@@ -47,6 +49,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Seed == 0 {
 		c.Seed = rand.Uint64N(1e9) + 1
+	}
+	if c.Stop == 0 {
+		c.Stop = time.Minute
 	}
 	if c.Deadline == 0 {
 		c.Deadline = 30 * time.Minute
