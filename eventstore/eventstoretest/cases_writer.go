@@ -159,6 +159,22 @@ func fencedWriter(t *testing.T, b *bench) {
 	b.wantRecords(t, 2, tx(1, orders, stock), tx(2, stock))
 }
 
+// A fenced writer takes what its successor has written into a new topic for what it is, not for another program's.
+func fencedWriterNewTopic(t *testing.T, b *bench) {
+	old := b.first(t, nil)
+	old.append(t, tx(1, orders))
+	old.mark(t, 1)
+	successor := b.begin(t, nil)
+	successor.append(t, tx(2, users))
+	successor.mark(t, 2)
+	for range 2 { // for good
+		if err := old.Append(t.Context(), flush(tx(2, users))); !errors.Is(err, eventstore.ErrFenced) {
+			t.Errorf("append of a fenced writer to a topic of its successor: %v, want ErrFenced", err)
+		}
+	}
+	b.wantRecords(t, 2, tx(1, orders), tx(2, users))
+}
+
 func zombie(t *testing.T, b *bench) {
 	var net Network
 	old := b.first(t, &net)

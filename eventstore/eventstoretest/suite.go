@@ -37,6 +37,7 @@ func TestLog(t *testing.T, h Harness) {
 		{"begin with an ended context", beginEndedContext},
 
 		{"a fenced writer", fencedWriter},
+		{"a fenced writer and a new topic", fencedWriterNewTopic},
 		{"a writer that wakes up after the fence", zombie},
 		{"a watermark that arrives after the fence", zombieWatermark},
 		{"begin begins again", beginRepeated},

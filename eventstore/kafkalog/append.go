@@ -154,7 +154,7 @@ func (w *writer) createAndList(ctx context.Context, topics []string) error {
 	added := make(ends)
 	for i, topic := range topics {
 		if errs[i] != nil {
-			return errs[i]
+			return w.replaced(ctx, errs[i])
 		}
 		added[topic] = lists[i]
 	}
@@ -166,6 +166,21 @@ func (w *writer) createAndList(ctx context.Context, topics []string) error {
 		w.list(topic, added[topic])
 	}
 	return nil
+}
+
+// replaced tells a newer writer's topic, which it has listed and written meanwhile, from another program's.
+func (w *writer) replaced(ctx context.Context, err error) error {
+	if !errors.Is(err, eventstore.ErrLogMismatch) {
+		return err
+	}
+	h, failed := w.log.readHead(ctx)
+	if failed != nil {
+		return failed
+	}
+	if h != nil && h.mark.Producer == w.producer.id && h.mark.Epoch > w.producer.epoch {
+		return fmt.Errorf("%w (the last watermark has epoch %d, this writer %d)", eventstore.ErrFenced, h.mark.Epoch, w.producer.epoch)
+	}
+	return err
 }
 
 // adopt creates a topic, or checks the one that is there, and returns the ends of its partitions.

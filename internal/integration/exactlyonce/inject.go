@@ -2,7 +2,9 @@ package exactlyonce
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -138,15 +140,20 @@ func (r *run) busy(ctx context.Context) error {
 
 // halt waits until a relay stands at a step.
 func (r *run) halt(ctx context.Context, m *member, step string) error {
-	if step == "16 create before" || step == "16 create after" || step == "16 list before" || step == "16 list after" {
-		if err := r.load.freshTable(ctx); err != nil {
-			return err
-		}
-	}
 	if err := m.arm(step); err != nil {
 		return err
 	}
-	return r.halted(ctx, m, step)
+	if !strings.HasPrefix(step, "16 ") {
+		return r.halted(ctx, m, step)
+	}
+	var failed error
+	fresh := func() { // a table's first row that a relay was writing already does not come by again
+		failed = errors.Join(failed, r.load.freshTable(ctx))
+		r.more()
+	}
+	fresh()
+	err := await(ctx, &r.changed, "relay "+m.name+" comes to step "+step, fresh, func() bool { return failed != nil || m.counts().halted == step })
+	return errors.Join(failed, err)
 }
 
 func (r *run) halted(ctx context.Context, m *member, step string) error {
