@@ -193,6 +193,7 @@ func TestReplicatedTopics(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := config(t, addrs, name)
+	cfg.AcceptLoss = false
 	_, err := open(t, cfg).Begin(t.Context())
 	wrong, ok := errors.AsType[*kafkalog.SettingsError](err)
 	if !ok || len(wrong.Deviations) != 2 || wrong.Deviations[0].Setting != "min.insync.replicas" || wrong.Deviations[1].Setting != "unclean.leader.election.enable" ||
@@ -200,11 +201,10 @@ func TestReplicatedTopics(t *testing.T) {
 		t.Errorf("begin: %v, want a SettingsError about both", err)
 	}
 	cfg = config(t, addrs, name)
-	cfg.AcceptLoss = true
 	begin(t, open(t, cfg))
 
 	cfg = config(t, addrs, pipeline())
-	cfg.ReplicationFactor = 3
+	cfg.AcceptLoss, cfg.ReplicationFactor = false, 3
 	w := begin(t, open(t, cfg))
 	mark(t, w, 0)
 	if err := w.Append(t.Context(), everywhere(1)); err != nil {
