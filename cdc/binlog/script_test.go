@@ -12,7 +12,7 @@ import (
 
 // TestScripts runs the scripts in testdata: events in, slices or an error out. Each file begins with
 //
-//	source flavor=mysql [include=… exclude=… slice=BYTES spill=BYTES checksum partial-rows] [columns=… without=… redact=… hash=… truncate=… key=(TABLES,COLUMN,…)]
+//	source flavor=mysql [include=… exclude=… slice=BYTES spill=BYTES checksum partial-rows marks] [columns=… without=… redact=… hash=… truncate=… key=(TABLES,COLUMN,…)]
 //
 // optionally followed by a position to begin at, its XA PREPAREs one a line (XID GTID [BEFORE]):
 //
@@ -67,6 +67,8 @@ func testScripts(t *testing.T, payloads string) {
 						a.spill.dir = t.TempDir()
 					case "checksum":
 						b.checksum = true
+					case "marks":
+						a.marks = true
 					}
 				}
 				a.maxSlice = slice
@@ -180,6 +182,10 @@ func (b *builder) push(a *assembler, raw []byte) error {
 }
 
 func describe(out *strings.Builder, s *cdc.Slice) {
+	if s.ID == "" {
+		fmt.Fprintf(out, "mark at %s:%d of %s\n", s.File, s.Offset, s.Server)
+		return
+	}
 	fmt.Fprintf(out, "slice %s", s.ID[strings.LastIndexAny(s.ID, ":")+1:])
 	if s.First {
 		out.WriteString(" first")

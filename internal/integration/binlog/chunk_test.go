@@ -163,3 +163,32 @@ func TestRecent(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkChunks reads a table of 100,000 rows in chunks.
+//
+//	go test -run '^$' -bench Chunks -benchtime 3x ./binlog
+func BenchmarkChunks(b *testing.B) {
+	for _, kind := range kinds {
+		addr := benchServer(b, kind)
+		d := &database{DB: connect(b, addr.DSN("")), kind: kind, addr: addr, schema: "bench"}
+		_, delivered := benchBacklog(b, d, 100, 1000, false, false)
+		for _, n := range []int{200, 2000, 10_000} {
+			b.Run(fmt.Sprintf("%s/%d rows", kind, n), func(b *testing.B) {
+				r := chunkReader(b, d.source(b))
+				measure(b, 100_000, func() (rows int) {
+					req := cdc.ChunkRequest{Schema: "bench", Table: "item", MaxRows: n, MaxBytes: 16 << 20, Delivered: delivered}
+					for {
+						chunk, err := r.Read(b.Context(), req)
+						if err != nil {
+							b.Fatal(err)
+						}
+						if rows += len(chunk.Rows); chunk.Done {
+							return rows
+						}
+						req.Range = chunk.Rest
+					}
+				})
+			})
+		}
+	}
+}

@@ -25,7 +25,9 @@ func TestChunkRefusals(t *testing.T) {
 		{name: "no key", statement: "CREATE TABLE a (id INT)", edit: all, text: "unique index of columns that are NOT NULL"},
 		{name: "unique with null", statement: "CREATE TABLE a (id INT, UNIQUE (id))", edit: all, text: "unique index of columns that are NOT NULL"},
 		{name: "unique prefix", statement: "CREATE TABLE a (id VARCHAR(20) NOT NULL, UNIQUE (id(3)))", edit: all, text: "unique index of columns that are NOT NULL"},
-		{name: "masked", statement: "CREATE TABLE a (id INT PRIMARY KEY)", edit: func(c *binlog.Config) { c.Columns.Masks = []cdc.Mask{cdc.Hash([]byte("sixteen bytes and more"), "*.*.id")} },
+		{name: "masked", statement: "CREATE TABLE a (id INT PRIMARY KEY)", edit: func(c *binlog.Config) {
+			c.Columns.Masks = []cdc.Mask{cdc.Hash([]byte("sixteen bytes and more"), "*.*.id")}
+		},
 			column: "id", text: "values are shown"},
 		{name: "excluded", statement: "CREATE TABLE a (id INT PRIMARY KEY, v INT)", edit: func(c *binlog.Config) {
 			c.Columns.Exclude, c.Keys = []string{"*.*.id"}, cdc.Keys{{Tables: "*.*", Columns: []string{"v"}}}

@@ -339,4 +339,3 @@ func between(t *testing.T, key, after string, chunk *cdc.Chunk) bool {
 	}
 	return (after == "" || id > value(after)) && (chunk.Done || id <= value(chunk.Rest.After))
 }
-

@@ -52,7 +52,9 @@ func (d *database) list(t *testing.T, what string, edit ...func(*binlog.Config))
 		t.Fatal(err)
 	}
 	t.Logf("%s time: %d tables in %v", what, len(tables), time.Since(start))
-	if !slices.IsSortedFunc(tables, func(a, b cdc.TableSize) int { return slices.Compare([]string{a.Schema, a.Name}, []string{b.Schema, b.Name}) }) {
+	if !slices.IsSortedFunc(tables, func(a, b cdc.TableSize) int {
+		return slices.Compare([]string{a.Schema, a.Name}, []string{b.Schema, b.Name})
+	}) {
 		t.Error("the tables are not sorted")
 	}
 	return tables
