@@ -20,7 +20,19 @@
 // [Config.Columns] leaves out columns, and replaces, hashes or truncates their values; [Config.Keys] chooses the columns of the records'
 // keys, which tables without a primary key need. A column that is left out is passed over unread: its type need not be supported.
 //
-// [Source.Select] reads a table by SELECT, with the same choice and the same bytes. It is what snapshots will read with.
+// [Source.Select] reads a table by SELECT, with the same choice and the same bytes.
+//
+// # Snapshots
+//
+// A source is a [cdc.SnapshotSource]: [Source.Tables] lists the captured tables, and a reader of [Source.OpenChunks] reads them in chunks, over a connection of its own. Each chunk is a
+// transaction of its own with a view (REPEATABLE READ), as short as its SELECT; it takes no lock but the metadata lock that every SELECT has, for
+// which an ALTER TABLE waits. The account needs no grant besides those of the stream. What was delivered is visible in the chunk: the reader waits for that, milliseconds on a primary, up to half
+// a minute on a replica that lags (docs/decisions/0011-reading-chunks.md).
+//
+// Tables are walked along their primary key, of whatever types, by its own collations, or along a unique index of columns that are NOT
+// NULL. Tables that have neither, system-versioned tables, and those whose key is masked or left out are a [*cdc.DecodeError] when
+// they are read. A key that begins with an ENUM, a SET, or a prefix of a column makes the server pass over the rows before each chunk. A chunk with
+// a condition looks at ten times its rows at most, and may have none.
 //
 // # Transactions
 //
@@ -63,6 +75,8 @@
 // history, [cdc.ErrSourceBehind]. An expired certificate may pass, too. Wrong passwords and missing grants are plain errors.
 //
 // # Resources
+//
+// A reader of chunks has one connection, and holds one chunk while it reads it. A chunk's rows stand in one piece of memory that belongs to it.
 //
 // A stream has one connection, one goroutine that reads it, and at most 1 MiB of events waiting, or one event when that is bigger;
 // when the caller of Next is slow, the server waits. Decoding happens in Next, into buffers that the stream reuses. Close ends the goroutine

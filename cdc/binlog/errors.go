@@ -164,7 +164,7 @@ func behind(what string, err error) error {
 // lost wraps cdc.ErrPositionLost with the ways on.
 func lost(what string, err error) error {
 	text := fmt.Errorf("%s: %w. The ways on: restore the purged binlog files on the server; follow a replica that still has them (Config.Addrs); or "+
-		"start a new log from a snapshot (not there yet) or from a later position, knowing what is missing", what, cdc.ErrPositionLost)
+		"start a new log, which reads the tables as they are now (Config.Snapshot), or one from a later position, knowing what is missing", what, cdc.ErrPositionLost)
 	if err == nil {
 		return text
 	}

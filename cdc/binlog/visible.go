@@ -15,7 +15,7 @@ import (
 
 // A transaction comes through the stream before it is visible: its group is written to the binlog, and then committed in the engine,
 // milliseconds later. What was delivered must be visible in a chunk, so the reader waits. How each server says what is visible, and how
-// not, is in docs/decisions/0010-snapshots.md.
+// not, is in docs/decisions/0011-reading-chunks.md.
 
 const (
 	// visibleTimeout is how long a server may take until everything that was delivered is visible. A replica may lag.
