@@ -23,10 +23,12 @@ var core = map[string][]string{
 
 // vendors says which package a vendor's modules belong to.
 var vendors = map[string]string{
-	"github.com/go-mysql-org/": "cdc/binlog",
-	"github.com/segmentio/":    "eventstore/kafkalog",
-	"github.com/elastic/":      "projector/elastic",
-	"go.mongodb.org/":          "projector/mongodb",
+	"github.com/go-mysql-org/":       "cdc/binlog",
+	"github.com/segmentio/":          "eventstore/kafkalog",
+	"github.com/pierrec/":            "eventstore/kafkalog",
+	"github.com/elastic/":            "projector/elastic",
+	"go.mongodb.org/":                "projector/mongodb",
+	"github.com/cockroachdb/pebble/": "projector/pebblestate",
 }
 
 type pkg struct {
