@@ -17,7 +17,9 @@ func TestJoinLarge(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		type wide struct{ Text string }
 		join := projector.Join[rowA, int, wide]{Name: "wide", Version: 1, Target: projector.MemoryTarget("wide"), Root: ownersA, BytesPerSecond: 1_000,
-			Build: func(_ *projector.View, o *rowA) (*wide, error) { return &wide{strings.Repeat("x", o.Owner) + fmt.Sprint(o.N)}, nil }}
+			Build: func(_ *projector.View, o *rowA) (*wide, error) {
+				return &wide{strings.Repeat("x", o.Owner) + fmt.Sprint(o.N)}, nil
+			}}
 		put := func(id, size, n int) projectortest.Change {
 			return projectortest.Put("shop.owner", rowA{ID: id, Owner: size, N: n})
 		}
