@@ -3,7 +3,8 @@
 // # Kinds
 //
 // A [Query] turns changes into target ids, collects them over a window, and lets the user's loader read those targets from the
-// database in one consistent snapshot. A [Fold] applies row changes to documents, one handler a table, from the log alone. Both run
+// database in one consistent snapshot. A [Fold] applies row changes to documents, one handler a table, from the log alone. A [Join] makes
+// each document of a root row and the rows that belong to it, from the log alone, however many tables away a change is. All run
 // in a [Runner], each in a loop of its own:
 //
 //	runner, err := projector.NewRunner(projector.Config{Log: log, Sinks: []projector.Sink{sink}, Projectors: []projector.Projector{home, products}})
@@ -25,9 +26,24 @@
 // A deleted document leaves a tombstone that keeps its version, so that an older write cannot bring it back; readers do not see
 // it.
 //
+// # Joins
+//
+// A [Join] declares tables ([NewTable]), relations between them ([HasMany], [HasOne], [BelongsTo]) and a pure function from a root row to its
+// document. A changed row walks up the relations, from its image before and its image after, to the documents it concerns; they are
+// built once a window, from the rows as they are at its end. [Part] keeps pieces of wide documents, so that a change of one leaf builds that leaf and
+// copies the rest. projectortest.Differential checks a definition against a full recompute.
+//
+// The rows lie in a [LocalState] ([Config.States]), in memory or on disk. It says where to read on, the sink's progress what to write: documents that have changed
+// since the progress are written again whatever the state remembers of them, and a state behind the progress catches up in silence. A state that is
+// lost, damaged, or of another log, generation or definition is removed and built anew from the log. While that goes on, and while a new
+// generation is built, nothing is written below what was the log's end at the start.
+//
+// A change that concerns more than [Join.SpreadAbove] documents is spread: reading and other documents go on, [Status.Spread] counts what is left, and
+// progress stays below the change until all are written. One document larger than its share of [Join.BytesPerSecond] is written less often.
+//
 // # Tables that end
 //
-// TRUNCATE, DROP TABLE and DROP DATABASE of a followed table remove all its rows from a [Fold], in the order of their keys, with the
+// TRUNCATE, DROP TABLE and DROP DATABASE of a followed table remove all its rows from a [Fold] or [Join], in the order of their keys, with the
 // transaction they stand in; so does a CREATE TABLE behind a rename. A [Query] holds no rows, so it cannot know which documents showed
 // them: it halts, and goes on with a raised Version, which it builds from a database in which the table is empty. It does not halt where
 // it has seen no row of the table since the log's beginning. A renamed table takes no rows along: documents
