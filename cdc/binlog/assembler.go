@@ -352,14 +352,28 @@ func (a *assembler) handle(e event) error {
 	return a.fail(fmt.Errorf("%s is not supported, and may carry changes", e.name()))
 }
 
-// beginFile is called at a format description: the beginning of a file or of the stream.
+// beginFile is called at a format description: the beginning of a file or of the stream. A server that was killed while it wrote a
+// transaction has rolled it back when it was started again, and leaves what it had written.
 func (a *assembler) beginFile() error {
-	if a.tx.open {
+	if a.tx.open && (a.tx.emitted || !a.format.restarted) {
 		return a.fail(errors.New("the binlog file ends inside the transaction"))
+	}
+	if a.tx.open {
+		a.abandon()
 	}
 	a.mapped = a.mapped[:0]
 	a.cache = tables{}
 	return nil
+}
+
+// abandon forgets the transaction at hand, of which nothing was handed out.
+func (a *assembler) abandon() {
+	if a.tx.held != nil {
+		a.tx.held.close()
+	}
+	a.tx = transaction{}
+	a.buf.changes, a.buf.json = a.buf.changes[:0], keep(a.buf.json)
+	a.schema = nil
 }
 
 func (a *assembler) begin(e event, g gtidEvent, err error) error {

@@ -54,9 +54,10 @@ func (b *builder) build(line string, lines []string) ([]byte, error) {
 	verb, rest, _ := strings.Cut(line, " ")
 	args := strings.Fields(rest)
 	switch verb {
-	case "format":
+	case "format": // format [restarted]
 		body := binary.LittleEndian.AppendUint16(nil, 4)
-		body = append(body, make([]byte, 50+4)...)
+		body = append(body, make([]byte, 50)...)
+		body = binary.LittleEndian.AppendUint32(body, uint32(len(args)))
 		body = append(append(body, headerSize), make([]byte, 42)...)
 		if b.checksum {
 			return b.event(replication.FORMAT_DESCRIPTION_EVENT, 0, append(body, 1)), nil

@@ -145,6 +145,13 @@ func streamError(err error, cfg *Config, serverID uint32) error {
 	return serverError(what, e)
 }
 
+// isCutOff tells that a binlog file ends within an event: MariaDB leaves it so when it was killed within a commit. A stream that begins
+// behind the last whole transaction begins in the next file.
+func isCutOff(err error) bool {
+	e, ok := errors.AsType[*mysql.MyError](err)
+	return ok && e.Code == codeFatalReading && strings.Contains(strings.ToLower(e.Message), "truncated in the middle of event")
+}
+
 // lostTexts tells from the server's text whether the binlog of the position is gone.
 func lostTexts(text string) bool {
 	for _, part := range []string{"purged", "could not find first log", "too old", "could not find gtid state", "missing transactions"} {

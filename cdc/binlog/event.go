@@ -84,11 +84,16 @@ type format struct {
 	checksum bool
 	// postHeader holds the length of each event type's post-header, by type - 1. Only the table id's size depends on it.
 	postHeader []byte
+	// restarted says that the file is the first that the server began when it was started.
+	restarted bool
 }
 
 // parseFormat reads a format description event from its raw bytes: it says itself whether it has a checksum.
 func parseFormat(raw []byte) (format, error) {
-	const fixed = 2 + 50 + 4 + 1 // version, server version, creation time, header length
+	const (
+		created = 2 + 50          // behind the binlog's and the server's version
+		fixed   = created + 4 + 1 // the time of the server's start, or 0; header length
+	)
 	if len(raw) < headerSize+fixed+1+checksumSize {
 		return format{}, fmt.Errorf("format description: %w", errShort)
 	}
@@ -97,7 +102,8 @@ func parseFormat(raw []byte) (format, error) {
 		return format{}, fmt.Errorf("format description: binlog version %d with headers of %d bytes, want version 4 and 19", version, header)
 	}
 	algorithm := body[len(body)-checksumSize-1]
-	f := format{checksum: algorithm == 1, postHeader: append([]byte(nil), body[fixed:len(body)-checksumSize-1]...)}
+	f := format{checksum: algorithm == 1, postHeader: append([]byte(nil), body[fixed:len(body)-checksumSize-1]...),
+		restarted: binary.LittleEndian.Uint32(body[created:]) != 0}
 	if algorithm > 1 {
 		return format{}, fmt.Errorf("format description: unknown checksum algorithm %d", algorithm)
 	}

@@ -21,7 +21,8 @@ type stream struct {
 	inbox    *inbox
 	asm      *assembler
 	batch    batch
-	next     int // event of the batch
+	next     int  // event of the batch
+	gave     bool // a whole transaction
 	err      error
 	decoding sync.Mutex // held by Next, and for good by Close
 	close    sync.Once
@@ -79,6 +80,10 @@ func (s *stream) Next(ctx context.Context) (*cdc.Slice, error) {
 		return nil, s.err
 	}
 	slice, err := s.pull(ctx)
+	s.gave = s.gave || slice != nil && slice.Last
+	if isCutOff(err) && s.gave {
+		err = fmt.Errorf("%w: %w", cdc.ErrUnavailable, err)
+	}
 	if err != nil && !errors.Is(err, context.Cause(ctx)) { // after a cancelled call the next one may go on
 		s.err = err
 	}
