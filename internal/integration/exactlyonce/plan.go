@@ -3,6 +3,7 @@ package exactlyonce
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -109,7 +110,9 @@ func plan(seed uint64, kills int) []fault {
 	rnd := rand.New(rand.NewPCG(seed, 1<<32))
 	one := func(list []string) string { return list[rnd.IntN(len(list))] }
 	steps := shuffled(rnd, both(append([]string{tailStep}, append(runSteps, topicSteps...)...)))
-	starts := shuffled(rnd, both(startSteps))
+	starts := both(startSteps)
+	half := len(starts) / 2 // of them in a run of fifty kills: the next seed has the others
+	starts = slices.Concat(starts[int(seed%2)*half:], starts[:int(seed%2)*half])
 	next := func(list []string, n *int) string { *n++; return list[(*n-1)%len(list)] }
 	faults := probes()
 	var nStep, nStart int
