@@ -9,7 +9,7 @@ failed=0
 for broken in mysql:millrace_nowait mariadb:millrace_nolow; do
 	db=${broken%%:*} tag=${broken#*:}
 	go build -buildvcs=false -tags "$tag" -o "../../bin/snapshot-$tag" ./cmd/snapshot
-	DB=$db ROWS=${ROWS:-20000} AGAIN=${AGAIN:-200} KILLS=0 "../../bin/snapshot-$tag" tables >"$out" 2>&1 || true
+	DB=$db ROWS=2000 HOT=200 CHUNK=25 CLIENTS=12 AGAIN=${AGAIN:-150} KILLS=0 "../../bin/snapshot-$tag" tables >"$out" 2>&1 || true
 	cat "$out"
 	if grep -qE "$db: the log is not the tables: .* out of order [1-9]" "$out"; then
 		echo "$tag: caught"

@@ -147,7 +147,7 @@ func (c *client) branch(ctx context.Context) error {
 			return err
 		}
 		err = c.exec(ctx, "XA END "+id)
-		if e, ok := errors.AsType[*mysql.MySQLError](err); ok && e.Number >= 1613 && e.Number <= 1614 { // rolled back by the server: a deadlock
+		if e, ok := errors.AsType[*mysql.MySQLError](err); ok && (e.Number == 1399 || e.Number == 1613 || e.Number == 1614) { // rolled back by the server
 			err = nil
 		}
 		if err != nil {

@@ -92,7 +92,7 @@ func (r *run) rounds(ctx context.Context, p *Pace, watch *stopwatch) error {
 			return err
 		}
 		began := time.Now()
-		if err := phase(&p.Busy, func() error { return r.again(ctx, kinds[0].name, "") }); err != nil {
+		if err := phase(&p.Busy, func() error { return r.again(ctx, kinds[0].name) }); err != nil {
 			return err
 		}
 		p.Took += time.Since(began) / paceRounds

@@ -251,6 +251,11 @@ func (r *run) disturb(ctx context.Context) error {
 		return err
 	}
 	r.say("the log has everything: %d chunks", r.chunks.Load())
+	for range r.cfg.Again {
+		if err := r.again(ctx, "hot"); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -262,8 +267,27 @@ func (r *run) snapshotted(ctx context.Context) error {
 	})
 }
 
-// again has a table read once more, and waits until it was.
-func (r *run) again(ctx context.Context, table, where string) error { return errors.New("TODO") }
+// again has a table read once more, while it changes: it leaves the captured tables, and comes back with rows that the log has not seen.
+func (r *run) again(ctx context.Context, table string) error {
+	const outside = schemaName + "_outside"
+	for _, statement := range []string{
+		"CREATE DATABASE IF NOT EXISTS " + outside,
+		fmt.Sprintf("RENAME TABLE %s.%s TO %s.%[2]s", schemaName, table, outside),
+		fmt.Sprintf("RENAME TABLE %s.%s TO %s.%[2]s", outside, table, schemaName),
+	} {
+		err := r.db.exec(ctx, statement)
+		for refused(err) {
+			err = r.db.exec(ctx, statement)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := r.caughtUp(ctx); err != nil { // else the log may not say yet that something is missing
+		return err
+	}
+	return r.snapshotted(ctx)
+}
 
 // caughtUp waits until the log has everything that the server has executed.
 func (r *run) caughtUp(ctx context.Context) error {

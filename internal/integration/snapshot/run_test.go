@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace-go/millrace/cdc"
+	"github.com/millrace-go/millrace/internal/integration/history"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
 
@@ -147,5 +149,62 @@ func TestTableJoins(t *testing.T) {
 		if v.Reads != 2*5000-100+2 {
 			t.Errorf("%d rows were read, want each once", v.Reads)
 		}
+	})
+}
+
+// A relay that takes over in the middle of a snapshot, wherever it runs, goes on with it; the first one is fenced off.
+func TestMovedInSnapshot(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config) {
+		cfg.Rows, cfg.ChunkRows, cfg.RowsPerSecond = 6000, 100, 4000
+		r := begin(t, cfg, kinds[:1])
+		first, fail := context.WithCancelCause(t.Context())
+		defer fail(nil)
+		stop := r.startRelay(fail, "*")
+		defer stop()
+		if err := r.await(first, func() bool { return r.rows("plain") >= 2000 }); err != nil {
+			t.Fatal(err)
+		}
+		r.with(t, "*", func(context.Context) {
+			<-first.Done()
+			if err := context.Cause(first); !strings.Contains(err.Error(), "newer writer") {
+				t.Errorf("the first relay ended with %v", err)
+			}
+		})
+		if v := r.ends(t); v.Reads-v.Rows > 10*cfg.ChunkRows {
+			t.Errorf("%d rows were read of %d", v.Reads, v.Rows)
+		}
+	})
+}
+
+// The binlog is purged under a relay that was away: it says so, and a new log begins with a snapshot.
+func TestPurgedWhileAway(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config) {
+		cfg.Rows = 2000
+		r := begin(t, cfg, kinds[:1])
+		r.with(t, "*", func(context.Context) {})
+		r.ends(t)
+		if err := r.db.exec(t.Context(), "UPDATE work.plain SET i = i + 1", "DELETE FROM work.plain WHERE id < 600"); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.db.purge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		lost, fail := context.WithCancelCause(t.Context())
+		defer fail(nil)
+		stop := r.startRelay(fail, "*")
+		<-lost.Done()
+		stop()
+		if err := context.Cause(lost); !strings.Contains(err.Error(), cdc.ErrPositionLost.Error()) {
+			t.Errorf("the relay ended with %v, want %v", err, cdc.ErrPositionLost)
+		}
+		old := r.pipeline
+		r.pipeline += "-new"
+		t.Cleanup(func() {
+			if err := history.DeleteLog(r.broker, old); err != nil {
+				t.Error(err)
+			}
+		})
+		r.with(t, "*", func(context.Context) {})
+		r.ends(t)
 	})
 }

@@ -47,6 +47,10 @@ func run() int {
 	sizeRows = number("SIZE", 10_000_000, "rows of the table that is larger than memory")
 	sizeRate = number("LIMIT", 50_000, "limit on the rows a second of that one")
 	cfg.Kills = number("KILLS", 20, "how often the relay is killed")
+	cfg.Hot = number("HOT", 2000, "rows of each small table")
+	cfg.ChunkRows = number("CHUNK", 0, "rows of a chunk, 0 for the relay's default")
+	cfg.Clients = number("CLIENTS", 6, "connections that change rows")
+	cfg.Again = number("AGAIN", 50, "how often a small table is read again under load")
 	if number("VERBOSE", 0, "1: the relay's own log on standard error") > 0 {
 		cfg.Log = os.Stderr
 	}
