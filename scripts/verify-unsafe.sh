@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../internal/integration"
 bin=$(mktemp -d)
 trap 'rm -rf "$bin"' EXIT
 "${GO:-go}" build -buildvcs=false -tags millrace_unsafe -o "$bin/exactlyonce" ./cmd/exactlyonce
-export KILLS="${KILLS:-5}" CHANGES="${CHANGES:-5000}" SEED="${SEED:-1}" DB="${DB:-mariadb}"
+export PATIENCE="${PATIENCE:-45}" KILLS="${KILLS:-5}" CHANGES="${CHANGES:-5000}" SEED="${SEED:-1}" DB="${DB:-mariadb}"
 failed=0
 for without in ${WITHOUT:-nothing fence second-ok idempotence tail-read watermark-order}; do
 	echo "== without $without"

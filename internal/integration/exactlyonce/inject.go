@@ -109,7 +109,7 @@ func (r *run) pair() (leader, other *member) { return r.relays[r.leader], r.rela
 func (r *run) more() { r.load.allow(5) }
 
 func (r *run) await(ctx context.Context, what string, ok func() bool) error {
-	return await(ctx, &r.changed, what, r.more, ok)
+	return await(ctx, r.cfg.Patience, &r.changed, what, r.more, ok)
 }
 
 // lead has a relay take over the log.
@@ -152,7 +152,7 @@ func (r *run) halt(ctx context.Context, m *member, step string) error {
 		r.more()
 	}
 	fresh()
-	err := await(ctx, &r.changed, "relay "+m.name+" comes to step "+step, fresh, func() bool { return failed != nil || m.counts().halted == step })
+	err := await(ctx, r.cfg.Patience, &r.changed, "relay "+m.name+" comes to step "+step, fresh, func() bool { return failed != nil || m.counts().halted == step })
 	return errors.Join(failed, err)
 }
 
@@ -357,7 +357,7 @@ func (r *run) lateDelivery(ctx context.Context) error {
 
 // poll is await for what nobody tells.
 func (r *run) poll(ctx context.Context, what string, ok func() bool) error {
-	limited, cancel := context.WithTimeout(ctx, patience)
+	limited, cancel := context.WithTimeout(ctx, r.cfg.Patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -368,7 +368,7 @@ func (r *run) poll(ctx context.Context, what string, ok func() bool) error {
 		select {
 		case <-tick.C:
 		case <-limited.Done():
-			return fmt.Errorf("not within %v: %s", patience, what)
+			return fmt.Errorf("not within %v: %s", r.cfg.Patience, what)
 		}
 	}
 	return context.Cause(ctx)

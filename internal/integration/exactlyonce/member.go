@@ -96,11 +96,8 @@ func (m *member) counts() counts {
 	return counts{m.began, m.flushing, m.flushed, m.fenced, m.retries, m.halted, m.running}
 }
 
-// patience is how long the relays may take for anything.
-const patience = time.Minute
-
 // await waits until ok, which is asked again whenever something happened to a relay. Each second nudge is called.
-func await(ctx context.Context, changed *supervise.Pulse, what string, nudge func(), ok func() bool) error {
+func await(ctx context.Context, patience time.Duration, changed *supervise.Pulse, what string, nudge func(), ok func() bool) error {
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	tick := time.NewTicker(time.Second)
@@ -130,7 +127,7 @@ func (m *member) kill(ctx context.Context) error {
 	readies := m.readies
 	m.mu.Unlock()
 	m.process.Kill()
-	return await(ctx, m.changed, "relay "+m.name+" is started again", nil, func() bool {
+	return await(ctx, time.Minute, m.changed, "relay "+m.name+" is started again", nil, func() bool {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		return m.readies > readies

@@ -29,6 +29,8 @@ type Config struct {
 	Changes int
 	// Stop is how long a leader is stopped that a standby has replaced. Default 60 s.
 	Stop time.Duration
+	// Patience is how long the relays may take for anything. Default 3 minutes: two cores may have much to do.
+	Patience time.Duration
 	// Deadline is for everything but the installation. Default 30 minutes.
 	Deadline time.Duration
 
@@ -52,6 +54,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Stop == 0 {
 		c.Stop = time.Minute
+	}
+	if c.Patience == 0 {
+		c.Patience = 3 * time.Minute
 	}
 	if c.Deadline == 0 {
 		c.Deadline = 30 * time.Minute
@@ -266,7 +271,7 @@ func (r *run) rest(ctx context.Context) error {
 	for int(r.load.rows.Load()) < r.cfg.Changes {
 		begun := r.load.ledger.Started()
 		r.load.allow(100)
-		if err := await(ctx, &r.load.changed, "the load goes on", nil, func() bool { return r.load.ledger.Started() >= begun+50 }); err != nil {
+		if err := await(ctx, r.cfg.Patience, &r.load.changed, "the load goes on", nil, func() bool { return r.load.ledger.Started() >= begun+50 }); err != nil {
 			return err
 		}
 	}
@@ -285,7 +290,7 @@ func (r *run) caughtUp(ctx context.Context) error {
 	}
 	defer log.Close()
 	last := ""
-	err = await(ctx, &r.changed, "everything is in the log", nil, func() bool {
+	err = await(ctx, r.cfg.Patience, &r.changed, "everything is in the log", nil, func() bool {
 		var head, found, failed = log.Head(ctx)
 		if err = failed; err != nil || !found {
 			return err != nil

@@ -41,15 +41,17 @@ func run() int {
 		*p = byDefault
 		usages += fmt.Sprintf("  %s  %s\n", name, usage)
 	}
-	var seed, loud, minutes, stop, down, downRows int
+	var seed, loud, minutes, patience, stop, down, downRows int
 	number(&seed, "SEED", 0, "seed of load and faults; default by chance")
 	number(&cfg.Kills, "KILLS", 50, "how often a relay is killed or replaced on each server, beside half as many other faults; default 50")
 	number(&cfg.Changes, "CHANGES", 0, "rows that each server's clients change, at least; default 110000")
 	number(&minutes, "DEADLINE", 60, "minutes that each server's run may take; default 60")
 	number(&loud, "VERBOSE", 0, "1: the relays' own log on standard error")
+	number(&patience, "PATIENCE", 180, "seconds that the relays may take for anything; default 180")
 	number(&stop, "STOP", 60, "seconds that a leader is stopped which a standby has replaced; default 60")
 	number(&down, "OUTAGE", 0, "seconds that Kafka is down as a whole under load, instead of the other faults")
 	number(&downRows, "OUTAGE_ROWS", 60_000, "rows of 3,500 bytes that the clients commit meanwhile, at least; default 60000")
+	cfg.Patience = time.Duration(patience) * time.Second
 	cfg.Seed, cfg.Stop, cfg.Deadline = uint64(seed), time.Duration(stop)*time.Second, time.Duration(minutes)*time.Minute
 	if loud > 0 {
 		cfg.Log = os.Stderr
