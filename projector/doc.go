@@ -55,6 +55,9 @@
 // below it is in the sink; documents may be ahead. A restart repeats at most what lies above it. It moves at least once a second
 // while the log does. [Runner.WaitFor] and [Runner.WaitForGTID] wait for it.
 //
+// While a snapshot still reads rows of a projector's tables into the log ([Status.Held]), documents would lack them: nothing is written or
+// published before the log has them all.
+//
 // # Versions of a definition
 //
 // A definition with a raised Version is built anew from the log's start, in the next generation, while readers go on seeing the one

@@ -33,7 +33,7 @@ func TestJoinDifferential(t *testing.T) {
 	} {
 		for seed := range uint64(3) {
 			t.Run(fmt.Sprint(c.name, "-", seed), func(t *testing.T) {
-				projectortest.Differential(t, c.join, 300, seed, c.tables...)
+				bubble(t, func(t *testing.T) { projectortest.Differential(t, c.join, 1_000, seed, c.tables...) })
 			})
 		}
 	}

@@ -31,7 +31,7 @@ func (e *joinEngine) touch(key []byte) error {
 	switch {
 	case e.csn <= e.floor: // it is written, with whatever bytes
 		return e.setDoc(key, docRecord{csn: e.csn})
-	case e.wide || e.loop.catchingUp():
+	case e.wide || e.loop.catchingUp() || e.loop.held:
 		return e.markDoc(key)
 	}
 	if e.fan = append(e.fan, bytes.Clone(key)); len(e.fan) <= e.settings.spreadAbove {

@@ -16,8 +16,8 @@ func (e *joinEngine) walkFrom(t *planTable, key []byte, row any) error {
 	if e.virgin && e.csn <= e.floor {
 		return nil
 	}
-	if e.virgin && e.floor == 0 && e.loop.catchingUp() {
-		// All documents are made when the log's end is reached, and each has a change of its root row.
+	if e.virgin && e.floor == 0 && (e.loop.catchingUp() || e.loop.held) {
+		// All documents are made when the log's end, or that of the snapshot, is reached, and each has a change of its root row.
 		if t.no == 0 {
 			return e.touch(key)
 		}

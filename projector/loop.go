@@ -45,6 +45,9 @@ type loop struct {
 	executed eventstore.Position // covers applied
 	written  eventstore.CSN
 	window   window
+
+	// held: the log does not have all rows of the projector's tables yet, so documents would lack some. Nothing is written.
+	held bool
 }
 
 // window is what has been read since the last flush.
@@ -157,7 +160,7 @@ func (l *loop) follow(ctx, work context.Context) error {
 				err = l.rest(work)
 			}
 		case <-l.state.nudge:
-			if l.pending() > 0 && !l.inTransaction() && l.state.wanted(l.applied) {
+			if l.pending() > 0 && !l.inTransaction() && !l.held && l.state.wanted(l.applied) {
 				err = l.flush(work)
 			}
 		}
@@ -181,7 +184,7 @@ func (l *loop) catchingUp() bool { return l.applied < l.headAtStart }
 // deadline is when the loop has something to do by itself.
 func (l *loop) deadline() time.Time {
 	switch {
-	case l.inTransaction():
+	case l.inTransaction() || l.held:
 	case l.mustSpread():
 		return time.Now()
 	case l.pending() > 0 && !l.catchingUp():
@@ -193,10 +196,12 @@ func (l *loop) deadline() time.Time {
 }
 
 // mustSpread tells whether documents wait to be written between the windows.
-func (l *loop) mustSpread() bool { return !l.inTransaction() && l.engine.spreading() > 0 }
+func (l *loop) mustSpread() bool {
+	return !l.inTransaction() && !l.held && l.engine.spreading() > 0
+}
 
 func (l *loop) windowOver() bool {
-	return l.pending() > 0 && !l.inTransaction() &&
+	return l.pending() > 0 && !l.inTransaction() && !l.held &&
 		(l.pending() >= l.cfg.WindowTargets || !l.catchingUp() && time.Since(l.window.opened) >= l.cfg.Window)
 }
 
@@ -244,6 +249,14 @@ func (l *loop) take(ctx, work context.Context, item cutOrError) error {
 	l.applied = cut.CSN
 	l.last = eventstore.Place{CSN: cut.CSN, Index: ^uint64(0)}
 	l.state.read(cut.Watermark, l.pending())
+	var err error
+	if l.held, err = l.incomplete(cut.Watermark); err != nil {
+		return err
+	}
+	l.state.update(func(s *Status) { s.Held = l.held })
+	if l.held {
+		return nil
+	}
 	if l.pending() == 0 {
 		return l.wrote(work)
 	}
@@ -251,6 +264,18 @@ func (l *loop) take(ctx, work context.Context, item cutOrError) error {
 		return l.flush(work)
 	}
 	return nil
+}
+
+// incomplete tells whether the log up to a watermark lacks rows that the projector's tables have, because a snapshot has not read them yet.
+func (l *loop) incomplete(w eventstore.Watermark) (bool, error) {
+	if w.Position.Snapshot == "" {
+		return false, nil
+	}
+	snapshot, err := eventstore.ParseSnapshot(w.Position.Snapshot)
+	if err != nil {
+		return false, fmt.Errorf("read the log at csn %d: %w", w.CSN, err)
+	}
+	return slices.ContainsFunc(l.def.tables, func(t table) bool { return !snapshot.Complete(t.schema, t.name) }), nil
 }
 
 // transactionEnd is called between two transactions of a cut.
@@ -366,7 +391,7 @@ func (l *loop) drain(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if l.pending() > 0 && !l.inTransaction() {
+	if l.pending() > 0 && !l.inTransaction() && !l.held {
 		if err := l.flush(ctx); err != nil {
 			return err
 		}

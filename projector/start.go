@@ -74,12 +74,17 @@ func (l *loop) open(ctx context.Context) error {
 	}
 	l.applied, l.last, l.executed = l.engine.after(), eventstore.Place{CSN: l.engine.after(), Index: ^uint64(0)}, eventstore.Position{}
 	l.written = p.CSN
-	l.reach()
+	if l.held, err = l.incomplete(head); err != nil {
+		return err
+	}
 	l.published, l.replaces = live && published == l.generation, live
 	l.state.update(func(s *Status) {
-		s.Generation, s.Published, s.CSN, s.HeadCSN = l.generation, l.published, p.CSN, head.CSN
+		s.Generation, s.Published, s.CSN, s.HeadCSN, s.Held = l.generation, l.published, p.CSN, head.CSN, l.held
 	})
 	l.log.Info("projector begins", "generation", l.generation, "csn", p.CSN, "head", head.CSN, "published", l.published)
+	if !l.held {
+		l.reach()
+	}
 	return l.publish(ctx)
 }
 
@@ -121,7 +126,7 @@ func (l *loop) checkStore(ctx context.Context, p Progress) error {
 // publish lets readers see the generation, once it has reached what was the log's end at the start: never a state older than
 // the one they saw before. A log that is not there yet replaces nothing.
 func (l *loop) publish(ctx context.Context) error {
-	if l.published || l.written < l.headAtStart || l.logID == "" && l.replaces {
+	if l.published || l.held || l.written < l.headAtStart || l.logID == "" && l.replaces {
 		return nil
 	}
 	err := l.retry(ctx, "publish", mayPass, func() error { return l.sink.Publish(ctx, l.def.target, l.generation) })

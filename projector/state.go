@@ -29,6 +29,8 @@ type Status struct {
 	// Spread is the number of documents that wait for their turn because a change concerned very many, or because all are built. The others do not
 	// wait for them; CSN does.
 	Spread int
+	// Held says that the log does not have all rows of the projector's tables yet, since a snapshot has not read them. Nothing is written before that.
+	Held bool
 	// Freshness is how long after its commit the newest commit's documents were acknowledged, when last some were. MariaDB's commit
 	// times have whole seconds.
 	Freshness time.Duration

@@ -31,7 +31,7 @@ type RandomTable interface {
 
 // Differential checks that a Join's documents are always what a full recompute gives. It commits random transactions to the tables (rows of few
 // different values, so that they find each other: inserts, updates, deletes, changed keys, parents that come late or go early), has a runner follow
-// them in windows of random length, ends it now and then (drained, killed, or with its local state lost), and compares each document written with
+// them in windows of random length, lets reading break off and ends the runner now and then (drained, killed, or with its local state lost), and compares each document written with
 // [projector.Join.Recompute] at the commit that its version names, and all documents at the end of each round. It ends after n comparisons.
 //
 // The fields of the tables' rows are filled by kind: integers from 1 to 8, a few strings, bools, floats; pointers may be nil; other kinds stay
@@ -81,6 +81,7 @@ type differential struct {
 	history  []map[string][]byte // documents by csn
 	last     []Change
 	compared int
+	records  int // until reading breaks off; 0: it does not
 
 	runner *projector.Runner
 	cancel context.CancelFunc
@@ -117,6 +118,11 @@ func (d *differential) round(ctx context.Context) {
 	d.watermark(ctx)
 	if d.rnd.IntN(12) == 0 {
 		d.sink.fail()
+	}
+	if d.rnd.IntN(25) == 0 {
+		d.mu.Lock()
+		d.records = 1 + d.rnd.IntN(8)
+		d.mu.Unlock()
 	}
 	for {
 		d.start(ctx)
@@ -164,6 +170,18 @@ func (d *differential) compare(where, id string, csn eventstore.CSN, got, want [
 	d.Errorf("document %q %s at csn %d is\n%s\na full recompute gives\n%s\nthe last transaction was %+v", id, where, csn, orNone(got), orNone(want), d.last)
 }
 
+// breakOff lets reading end within a cut, to go on after a while.
+func (d *differential) breakOff(string) Fate {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.records > 0 {
+		if d.records--; d.records == 0 {
+			return Lose
+		}
+	}
+	return Pass
+}
+
 func orNone(body []byte) string {
 	if body == nil {
 		return "\tnone"
@@ -181,7 +199,7 @@ func (d *differential) start(ctx context.Context) {
 	if d.runner != nil {
 		return
 	}
-	runner, err := projector.NewRunner(projector.Config{Log: d.log, Sinks: []projector.Sink{d.sink}, Projectors: []projector.Projector{d.join}, States: d.states,
+	runner, err := projector.NewRunner(projector.Config{Log: NewFaultyLog(d.log, d.breakOff), Sinks: []projector.Sink{d.sink}, Projectors: []projector.Projector{d.join}, States: d.states,
 		Window: time.Duration(1+d.rnd.IntN(20)) * time.Millisecond, WindowTargets: 1 + d.rnd.IntN(20), BatchDocuments: 1 + d.rnd.IntN(10)})
 	if err != nil {
 		d.Fatal(err)

@@ -17,6 +17,8 @@ type Feed struct {
 	Keys map[string][]string
 	// Routes say to which topics tables go; give the same to [projector.Config]. They may be changed between commits.
 	Routes eventstore.Routes
+	// Snapshot is what watermarks say of tables that are still being read.
+	Snapshot eventstore.SnapshotProgress
 
 	log    eventstore.Log
 	writer eventstore.Writer
@@ -90,7 +92,7 @@ func (f *Feed) Append(ctx context.Context, changes ...Change) error {
 // Watermark lets readers see everything that was appended.
 func (f *Feed) Watermark(ctx context.Context) error {
 	return f.writer.Watermark(ctx, eventstore.Watermark{CSN: f.csn, Time: time.Now(), Position: eventstore.Position{
-		Flavor: flavor, GTIDs: GTID(f.csn), File: "binlog.000001", Offset: uint64(f.csn) * 100}})
+		Flavor: flavor, GTIDs: GTID(f.csn), Snapshot: f.Snapshot.Text(), File: "binlog.000001", Offset: uint64(f.csn) * 100}})
 }
 
 // change adds the records of one changed row or table.
