@@ -230,16 +230,16 @@ func (d *database) compare(ctx context.Context, c *Checker) error {
 		return err
 	}
 	for _, name := range names {
-		if err := c.Compare(name, func(each func(map[string]history.Value)) error { return d.selectAll(ctx, name, each) }); err != nil {
+		if err := c.Compare(name, func(each func(map[string]history.Value)) error { return Rows(ctx, d.pool, schemaName, name, each) }); err != nil {
 			return fmt.Errorf("SELECT from %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// selectAll hands out the rows of a table as the log writes them. The map is used again.
-func (d *database) selectAll(ctx context.Context, name string, each func(map[string]history.Value)) error {
-	rows, err := d.pool.QueryContext(ctx, "SELECT * FROM "+schemaName+"."+name)
+// Rows hands out the rows of a table, by the server's own SELECT, as the log writes them. The map is used again.
+func Rows(ctx context.Context, pool *sql.DB, schema, table string, each func(map[string]history.Value)) error {
+	rows, err := pool.QueryContext(ctx, "SELECT * FROM "+schema+"."+table)
 	if err != nil {
 		return err
 	}

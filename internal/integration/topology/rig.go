@@ -36,20 +36,22 @@ type rig struct {
 	log      *kafkalog.Log
 	relay    *cdc.Relay
 	catchUp  time.Duration
+	snapshot cdc.SnapshotConfig
 
 	recorded supervise.Pulse // something happened to the relay
 	ended    chan error
 	stop     context.CancelFunc
 
 	mu     sync.Mutex
-	gate   chan struct{} // closed while the relay may write
-	server string        // that is followed
-	tail   int           // transactions that the last session found unfinished
-	err    error         // why the last session ended
+	gate   chan struct{}     // closed while the relay may write
+	server string            // that is followed
+	tail   int               // transactions that the last session found unfinished
+	err    error             // why the last session ended
+	read   map[string]uint64 // rows of snapshots, by table
 }
 
 func newRig(ctx context.Context, cfg Config, nodes int) (r *rig, err error) {
-	r = &rig{Config: cfg, catchUp: 10 * time.Second, load: &load{seed: cfg.Seed, workers: 4, acked: map[string]bool{}}, gate: make(chan struct{}),
+	r = &rig{Config: cfg, catchUp: 10 * time.Second, load: &load{seed: cfg.Seed, workers: 4, acked: map[string]bool{}}, gate: make(chan struct{}), read: map[string]uint64{},
 		pipeline: fmt.Sprintf("topology-%s-%d-%x", cfg.Kind, cfg.Seed, rand.Uint32())}
 	close(r.gate)
 	if r.cluster, err = startCluster(ctx, cfg.Kind, nodes, cfg.Logf); err != nil {
@@ -84,7 +86,7 @@ func (r *rig) newRelay(tables string, addrs []string) (*cdc.Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cdc.NewRelay(cdc.Config{Source: source, Log: r.log, FlushBytes: 32 << 10, CatchUp: r.catchUp, WatchPeriod: 2 * time.Second,
+	return cdc.NewRelay(cdc.Config{Source: source, Log: r.log, FlushBytes: 32 << 10, CatchUp: r.catchUp, WatchPeriod: 2 * time.Second, Snapshot: r.snapshot,
 		Hooks: r.hooks()})
 }
 
@@ -105,6 +107,12 @@ func (r *rig) hooks() cdc.Hooks {
 			<-gate
 		},
 		Flushed: func(cdc.FlushInfo) { r.recorded.Beat() },
+		Snapshot: func(i cdc.SnapshotInfo) {
+			r.mu.Lock()
+			r.read[i.Table] = i.Rows
+			r.mu.Unlock()
+			r.recorded.Beat()
+		},
 		Retrying: func(i cdc.RetryInfo) {
 			r.Logf("relay begins again: %v", i.Err)
 			r.mu.Lock()
