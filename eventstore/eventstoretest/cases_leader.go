@@ -20,11 +20,17 @@ func (b *bench) contend(t *testing.T, ctx context.Context, c eventstore.Contende
 	if c.Patience == 0 {
 		c.Patience = time.Minute
 	}
-	turn, err := log.Lead(ctx, c)
-	if err == nil {
-		t.Cleanup(func() { turn.Resign(context.WithoutCancel(ctx)) })
+	return log.Lead(ctx, c)
+}
+
+// lead takes a turn that must come. The test has to resign before its end, when the store may still be written to.
+func (b *bench) lead(t *testing.T, name string) eventstore.Leadership {
+	t.Helper()
+	turn, err := b.contend(t, t.Context(), eventstore.Contender{Name: name})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return turn, err
+	return turn
 }
 
 // Of several contenders one leads; when it resigns another one does, at once, until all had their turn. Terms rise.
@@ -81,6 +87,7 @@ func deadLeader(t *testing.T, b *bench) {
 		turn, err = b.contend(t, t.Context(), eventstore.Contender{Name: "second", Patience: patience, Changed: func(l eventstore.Leader) { seen <- l }})
 		second <- err
 	}()
+	defer first.Resign(t.Context())
 	if now, want := <-seen, (eventstore.Leader{Term: first.Leader().Term, Name: "first"}); now != want {
 		t.Errorf("the second sees %+v, want %+v", now, want)
 	}
@@ -88,6 +95,7 @@ func deadLeader(t *testing.T, b *bench) {
 	if err := <-second; err != nil {
 		t.Fatal(err)
 	}
+	defer turn.Resign(t.Context())
 	want := eventstore.Leader{Term: first.Leader().Term + 1, Name: "second", Self: true}
 	if now := turn.Leader(); now != want {
 		t.Errorf("%+v leads, want %+v", now, want)
@@ -102,17 +110,12 @@ func deadLeader(t *testing.T, b *bench) {
 
 // Who leads may write, and is fenced by who leads next, whatever it believes.
 func formerLeader(t *testing.T, b *bench) {
-	turn, err := b.contend(t, t.Context(), eventstore.Contender{Name: "first"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	turn := b.lead(t, "first")
 	old := b.first(t, nil)
 	if err := turn.Resign(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.contend(t, t.Context(), eventstore.Contender{Name: "second"}); err != nil {
-		t.Fatal(err)
-	}
+	defer b.lead(t, "second").Resign(t.Context())
 	b.begin(t, nil).append(t, tx(1, orders))
 	if err := old.Append(t.Context(), flush(tx(1, stock))); !errors.Is(err, eventstore.ErrFenced) {
 		t.Errorf("append of the former leader: %v, want ErrFenced", err)
@@ -121,9 +124,7 @@ func formerLeader(t *testing.T, b *bench) {
 
 // Waiting ends with its context.
 func cancelContending(t *testing.T, b *bench) {
-	if _, err := b.contend(t, t.Context(), eventstore.Contender{Name: "first"}); err != nil {
-		t.Fatal(err)
-	}
+	defer b.lead(t, "first").Resign(t.Context())
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := b.contend(t, ctx, eventstore.Contender{Name: "second", Changed: func(eventstore.Leader) { cancel() }})
 	if !errors.Is(err, context.Canceled) {

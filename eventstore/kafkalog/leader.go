@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
 
 	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/internal/election"
@@ -176,7 +177,7 @@ func appendBeats(entries []election.Entry, b *batch, from int64) ([]election.Ent
 
 // again makes sure that the topic is there when it seems to be gone.
 func (b beats) again(ctx context.Context, err error) error {
-	if errors.Is(err, kafka.UnknownTopicOrPartition) {
+	if errors.Is(err, kafka.UnknownTopicOrPartition) || errors.Is(err, protocol.ErrNoTopic) || errors.Is(err, protocol.ErrNoPartition) {
 		return errors.Join(err, b.prepare(ctx))
 	}
 	return err
