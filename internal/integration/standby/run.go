@@ -32,8 +32,10 @@ type Config struct {
 	Relays int          // how many run; default 3
 	Kills  int          // how often the leader is killed
 	Stops  int          // how often the leader is stopped, and continued when another one leads
-	Out    io.Writer    // what happens, line by line; nil: nowhere
-	Log    io.Writer    // the relays' own logs; nil: nowhere
+	// StopFor is for how long a leader stays stopped, under load, after another one has taken over.
+	StopFor time.Duration
+	Out     io.Writer // what happens, line by line; nil: nowhere
+	Log     io.Writer // the relays' own logs; nil: nowhere
 }
 
 // Report is what was seen.
@@ -302,6 +304,10 @@ func (r *run) disturb(ctx context.Context, report *Report) error {
 			report.Killed = append(report.Killed, took)
 		} else {
 			report.Stopped = append(report.Stopped, took)
+			select {
+			case <-time.After(r.cfg.StopFor - took):
+			case <-ctx.Done():
+			}
 			err = errors.Join(err, syscall.Kill(pid, syscall.SIGCONT))
 		}
 		if err != nil {

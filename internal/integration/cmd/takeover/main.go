@@ -1,7 +1,9 @@
 // Command takeover measures how long nobody appends when the relay that leads is killed or stopped, with three relays at their default settings
 // under load, and compares the log with the table. See package internal/integration/standby.
 //
-//	DB=both KILLS=10 STOPS=5 takeover
+//	DB=both KILLS=10 STOPS=5 STOP_FOR=60 takeover
+//
+// A stopped leader wakes up when another one leads, and not before STOP_FOR seconds.
 //
 // It exits non-zero when something is wrong, or when a takeover took longer than 5 s.
 package main
@@ -38,6 +40,7 @@ func main() {
 func run(ctx context.Context) error {
 	kills, err1 := number("KILLS", 10)
 	stops, err2 := number("STOPS", 5)
+	stopFor, err4 := number("STOP_FOR", 0)
 	kinds := []servers.Kind{servers.MySQL, servers.MariaDB}
 	var err3 error
 	switch db := os.Getenv("DB"); db {
@@ -47,12 +50,12 @@ func run(ctx context.Context) error {
 	default:
 		err3 = fmt.Errorf("DB=%s: want mysql, mariadb or both", db)
 	}
-	if err := errors.Join(err1, err2, err3); err != nil {
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return err
 	}
 	var problems []error
 	for _, kind := range kinds {
-		report, err := standby.Run(ctx, standby.Config{Kind: kind, Kills: kills, Stops: stops, Out: os.Stdout})
+		report, err := standby.Run(ctx, standby.Config{Kind: kind, Kills: kills, Stops: stops, StopFor: time.Duration(stopFor) * time.Second, Out: os.Stdout})
 		problems = append(problems, err)
 		if report == nil {
 			continue
