@@ -89,13 +89,13 @@ func (m *member) wait(ctx context.Context) error {
 				return err
 			} // else the list tells what has become of it
 		}
-		heard, wait := m.state.heard, max(m.Patience-quiet, minWait)
+		heard, wait := m.state.heard, max(min(m.Patience-quiet, m.Patience/beatsPerPatience), minWait)
 		begun := time.Now()
 		if err := m.read(ctx, wait); err != nil {
 			if ctx.Err() != nil || m.list.Lasting(err) {
 				return err
 			}
-			quiet = 0
+			quiet = min(quiet, m.Patience/2) // the leader may have been cut off as well: it has as long to beat again
 			if !sleep(ctx, backoff) {
 				return ctx.Err()
 			}

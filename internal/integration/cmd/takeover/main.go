@@ -41,6 +41,7 @@ func run(ctx context.Context) error {
 	kills, err1 := number("KILLS", 10)
 	stops, err2 := number("STOPS", 5)
 	stopFor, err4 := number("STOP_FOR", 0)
+	verbose, err5 := number("VERBOSE", 0) // 1: the relays' own logs on standard error
 	kinds := []servers.Kind{servers.MySQL, servers.MariaDB}
 	var err3 error
 	switch db := os.Getenv("DB"); db {
@@ -50,12 +51,16 @@ func run(ctx context.Context) error {
 	default:
 		err3 = fmt.Errorf("DB=%s: want mysql, mariadb or both", db)
 	}
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return err
 	}
 	var problems []error
 	for _, kind := range kinds {
-		report, err := standby.Run(ctx, standby.Config{Kind: kind, Kills: kills, Stops: stops, StopFor: time.Duration(stopFor) * time.Second, Out: os.Stdout})
+		cfg := standby.Config{Kind: kind, Kills: kills, Stops: stops, StopFor: time.Duration(stopFor) * time.Second, Out: os.Stdout}
+		if verbose > 0 {
+			cfg.Log = os.Stderr
+		}
+		report, err := standby.Run(ctx, cfg)
 		problems = append(problems, err)
 		if report == nil {
 			continue
