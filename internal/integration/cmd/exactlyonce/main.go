@@ -10,14 +10,12 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"strconv"
 	"time"
 
+	"github.com/millrace-go/millrace/internal/integration/environ"
 	"github.com/millrace-go/millrace/internal/integration/exactlyonce"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
@@ -29,49 +27,24 @@ func run() int {
 		return exactlyonce.Child()
 	}
 	cfg := exactlyonce.Config{Out: os.Stdout}
-	var problems []error
-	number := func(p *int, name string, byDefault int, usage string) {
-		if text := os.Getenv(name); text != "" {
-			n, err := strconv.Atoi(text)
-			if err != nil || n < 0 {
-				problems = append(problems, fmt.Errorf("%s=%s: want a number", name, text))
-			}
-			byDefault = n
-		}
-		*p = byDefault
-		usages += fmt.Sprintf("  %s  %s\n", name, usage)
-	}
+	var settings environ.Settings
 	var seed, loud, minutes, patience, stop, down, downRows int
-	number(&seed, "SEED", 0, "seed of load and faults; default by chance")
-	number(&cfg.Kills, "KILLS", 50, "how often a relay is killed or replaced on each server, beside half as many other faults; default 50")
-	number(&cfg.Changes, "CHANGES", 0, "rows that each server's clients change, at least; default 110000")
-	number(&minutes, "DEADLINE", 60, "minutes that each server's run may take; default 60")
-	number(&loud, "VERBOSE", 0, "1: the relays' own log on standard error")
-	number(&patience, "PATIENCE", 180, "seconds that the relays may take for anything; default 180")
-	number(&stop, "STOP", 60, "seconds that a leader is stopped which a standby has replaced; default 60")
-	number(&down, "OUTAGE", 0, "seconds that Kafka is down as a whole under load, instead of the other faults")
-	number(&downRows, "OUTAGE_ROWS", 60_000, "rows of 3,500 bytes that the clients commit meanwhile, at least; default 60000")
+	settings.Number(&seed, "SEED", 0, "seed of load and faults; default by chance")
+	settings.Number(&cfg.Kills, "KILLS", 50, "how often a relay is killed or replaced on each server, beside half as many other faults; default 50")
+	settings.Number(&cfg.Changes, "CHANGES", 0, "rows that each server's clients change, at least; default 110000")
+	settings.Number(&minutes, "DEADLINE", 60, "minutes that each server's run may take; default 60")
+	settings.Number(&loud, "VERBOSE", 0, "1: the relays' own log on standard error")
+	settings.Number(&patience, "PATIENCE", 180, "seconds that the relays may take for anything; default 180")
+	settings.Number(&stop, "STOP", 60, "seconds that a leader is stopped which a standby has replaced; default 60")
+	settings.Number(&down, "OUTAGE", 0, "seconds that Kafka is down as a whole under load, instead of the other faults")
+	settings.Number(&downRows, "OUTAGE_ROWS", 60_000, "rows of 3,500 bytes that the clients commit meanwhile, at least; default 60000")
 	cfg.Patience = time.Duration(patience) * time.Second
 	cfg.Seed, cfg.Stop, cfg.Deadline = uint64(seed), time.Duration(stop)*time.Second, time.Duration(minutes)*time.Minute
 	if loud > 0 {
 		cfg.Log = os.Stderr
 	}
-	kinds := []servers.Kind{servers.MySQL, servers.MariaDB}
-	switch db := os.Getenv("DB"); db {
-	case "", "both":
-	case string(servers.MySQL), string(servers.MariaDB):
-		kinds = []servers.Kind{servers.Kind(db)}
-	default:
-		problems = append(problems, fmt.Errorf("DB=%s: want mysql, mariadb or both", db))
-	}
-	flag.Usage = func() {
-		_, _ = io.WriteString(os.Stderr, "exactlyonce takes its settings from the environment:\n"+usages)
-	}
-	flag.Parse()
-	if flag.NArg() > 0 {
-		problems = append(problems, fmt.Errorf("arguments %q: want none", flag.Args()))
-	}
-	if err := errors.Join(problems...); err != nil {
+	kinds := settings.Databases()
+	if err := settings.Err("exactlyonce"); err != nil {
 		fmt.Fprintln(os.Stderr, "exactlyonce:", err)
 		return 2
 	}
@@ -119,5 +92,3 @@ func check(ctx context.Context, cfg exactlyonce.Config, kinds []servers.Kind, ou
 	}
 	return err
 }
-
-var usages string

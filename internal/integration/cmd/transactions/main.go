@@ -10,14 +10,11 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"strconv"
 
-	"github.com/millrace-go/millrace/internal/integration/servers"
+	"github.com/millrace-go/millrace/internal/integration/environ"
 	"github.com/millrace-go/millrace/internal/integration/transactions"
 )
 
@@ -28,50 +25,26 @@ func run() int {
 		return transactions.Child()
 	}
 	cfg := transactions.Config{Out: os.Stdout}
-	var problems []error
-	number := func(p *int, name string, byDefault int, usage string) {
-		if text := os.Getenv(name); text != "" {
-			n, err := strconv.Atoi(text)
-			if err != nil || n < 0 {
-				problems = append(problems, fmt.Errorf("%s=%s: want a number", name, text))
-			}
-			byDefault = n
-		}
-		*p = byDefault
-		usages += fmt.Sprintf("  %s  %s\n", name, usage)
-	}
+	var settings environ.Settings
 	var seed, loud int
-	number(&seed, "SEED", 0, "seed of load and kills; default by chance")
-	number(&cfg.Kills, "KILLS", 20, "how often the relay is killed; default 20")
-	number(&cfg.Restarts, "RESTARTS", 4, "how often each server is restarted; default 4")
-	number(&cfg.Transactions, "TRANSACTIONS", 12_000, "how many each server's clients begin; default 12000")
-	number(&loud, "VERBOSE", 0, "1: the relay's own log on standard error")
+	settings.Number(&seed, "SEED", 0, "seed of load and kills; default by chance")
+	settings.Number(&cfg.Kills, "KILLS", 20, "how often the relay is killed; default 20")
+	settings.Number(&cfg.Restarts, "RESTARTS", 4, "how often each server is restarted; default 4")
+	settings.Number(&cfg.Transactions, "TRANSACTIONS", 12_000, "how many each server's clients begin; default 12000")
+	settings.Number(&loud, "VERBOSE", 0, "1: the relay's own log on standard error")
 	cfg.Seed, cfg.Break = uint64(seed), os.Getenv("BREAK")
 	if loud > 0 {
 		cfg.Log = os.Stderr
 	}
-	kinds := []servers.Kind{servers.MySQL, servers.MariaDB}
-	switch db := os.Getenv("DB"); db {
-	case "", "both":
-	case string(servers.MySQL), string(servers.MariaDB):
-		kinds = []servers.Kind{servers.Kind(db)}
-	default:
-		problems = append(problems, fmt.Errorf("DB=%s: want mysql, mariadb or both", db))
-	}
-	flag.Usage = func() {
-		_, _ = io.WriteString(os.Stderr, "transactions takes its settings from the environment:\n"+usages)
-	}
-	flag.Parse()
-	if flag.NArg() > 0 {
-		problems = append(problems, fmt.Errorf("arguments %q: want none", flag.Args()))
-	}
-	if err := errors.Join(problems...); err != nil {
+	kinds := settings.Databases()
+	if err := settings.Err("transactions"); err != nil {
 		fmt.Fprintln(os.Stderr, "transactions:", err)
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	total, judged := &transactions.Report{}, 0
+	var problems []error
 	for _, kind := range kinds {
 		cfg.Kind = kind
 		report, err := transactions.Run(ctx, cfg)
@@ -93,5 +66,3 @@ func run() int {
 	}
 	return 0
 }
-
-var usages string
