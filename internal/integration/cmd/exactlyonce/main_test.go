@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,21 +12,31 @@ import (
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
 
-// command builds the program anew: the race detector would make the relays take several times the memory.
-func command(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "exactlyonce")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", path, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+// command is the program, built anew: the race detector would make the relays take several times the memory.
+var command string
+
+func TestMain(m *testing.M) { os.Exit(test(m)) }
+
+func test(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "exactlyonce")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
-	return path
+	defer os.RemoveAll(dir)
+	command = filepath.Join(dir, "exactlyonce")
+	if out, err := exec.CommandContext(context.Background(), "go", "build", "-buildvcs=false", "-o", command, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
 }
 
 func output(t *testing.T, kind servers.Kind, env ...string) []byte {
 	t.Helper()
 	t.Attr("server", string(kind))
 	t.Attr("server", string(servers.Kafka))
-	cmd := exec.CommandContext(t.Context(), command(t))
+	cmd := exec.CommandContext(t.Context(), command)
 	cmd.Env = append(append(os.Environ(), "DB="+string(kind)), env...)
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
@@ -53,7 +65,7 @@ func TestSmallOutage(t *testing.T) {
 // Settings that make no sense are refused before anything is started.
 func TestSettings(t *testing.T) {
 	for _, env := range []string{"KILLS=x", "DB=oracle", "SEED=-1"} {
-		cmd := exec.CommandContext(t.Context(), command(t))
+		cmd := exec.CommandContext(t.Context(), command)
 		cmd.Env = append(os.Environ(), env)
 		if out, err := cmd.CombinedOutput(); err == nil || cmd.ProcessState.ExitCode() != 2 {
 			t.Errorf("%s: %v\n%s", env, err, out)
