@@ -245,11 +245,11 @@ func (r *Relay) checkHistory(ctx context.Context, head eventstore.Watermark) err
 		if err != nil {
 			return nil //nolint:nilerr // it is asked again when it is needed
 		}
-		if err := related(executed, head.Position); err == nil {
+		err = related(executed, head.Position)
+		if err == nil {
 			return nil
-		} else {
-			foreign = append(foreign, err)
 		}
+		foreign = append(foreign, err)
 	}
 	return errors.Join(foreign...)
 }

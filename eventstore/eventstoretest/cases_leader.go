@@ -11,7 +11,7 @@ import (
 )
 
 // contend waits for a turn in a process of its own. No one but a dead one is replaced in the time of a test.
-func (b *bench) contend(t *testing.T, ctx context.Context, c eventstore.Contender) (eventstore.Leadership, error) {
+func (b *bench) contend(ctx context.Context, t *testing.T, c eventstore.Contender) (eventstore.Leadership, error) {
 	t.Helper()
 	log, ok := b.store.Open(t, nil).(eventstore.LeaderLog)
 	if !ok {
@@ -26,7 +26,7 @@ func (b *bench) contend(t *testing.T, ctx context.Context, c eventstore.Contende
 // lead takes a turn that must come. The test has to resign before its end, when the store may still be written to.
 func (b *bench) lead(t *testing.T, name string) eventstore.Leadership {
 	t.Helper()
-	turn, err := b.contend(t, t.Context(), eventstore.Contender{Name: name})
+	turn, err := b.contend(t.Context(), t, eventstore.Contender{Name: name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func oneLeads(t *testing.T, b *bench) {
 	turns := make(chan result, n)
 	for i := range n {
 		go func() {
-			turn, err := b.contend(t, t.Context(), eventstore.Contender{Name: fmt.Sprint("contender ", i)})
+			turn, err := b.contend(t.Context(), t, eventstore.Contender{Name: fmt.Sprint("contender ", i)})
 			turns <- result{turn, err}
 		}()
 	}
@@ -75,7 +75,7 @@ func oneLeads(t *testing.T, b *bench) {
 func deadLeader(t *testing.T, b *bench) {
 	const patience = 500 * time.Millisecond
 	dying, die := context.WithCancel(t.Context())
-	first, err := b.contend(t, dying, eventstore.Contender{Name: "first", Patience: patience})
+	first, err := b.contend(dying, t, eventstore.Contender{Name: "first", Patience: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func deadLeader(t *testing.T, b *bench) {
 	var turn eventstore.Leadership
 	go func() {
 		var err error
-		turn, err = b.contend(t, t.Context(), eventstore.Contender{Name: "second", Patience: patience, Changed: func(l eventstore.Leader) { seen <- l }})
+		turn, err = b.contend(t.Context(), t, eventstore.Contender{Name: "second", Patience: patience, Changed: func(l eventstore.Leader) { seen <- l }})
 		second <- err
 	}()
 	defer first.Resign(t.Context())
@@ -126,7 +126,7 @@ func formerLeader(t *testing.T, b *bench) {
 func cancelContending(t *testing.T, b *bench) {
 	defer b.lead(t, "first").Resign(t.Context())
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := b.contend(t, ctx, eventstore.Contender{Name: "second", Changed: func(eventstore.Leader) { cancel() }})
+	_, err := b.contend(ctx, t, eventstore.Contender{Name: "second", Changed: func(eventstore.Leader) { cancel() }})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("lead: %v, want context.Canceled", err)
 	}

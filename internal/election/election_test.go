@@ -115,7 +115,7 @@ func options(name string) Options {
 	return Options{Name: name, Patience: 2 * time.Second, Logger: slog.New(slog.DiscardHandler)}
 }
 
-func lead(t *testing.T, ctx context.Context, l List, name string) *Leadership {
+func lead(ctx context.Context, t *testing.T, l List, name string) *Leadership {
 	t.Helper()
 	got, err := Lead(ctx, l, options(name))
 	if err != nil {
@@ -130,7 +130,7 @@ func TestSuccession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newList()
 		began := time.Now()
-		a := lead(t, t.Context(), l.link(), "a")
+		a := lead(t.Context(), t, l.link(), "a")
 		if a.Leader != (Leader{1, "a", true}) || time.Since(began) != 0 {
 			t.Fatalf("%+v after %v", a.Leader, time.Since(began))
 		}
@@ -156,7 +156,7 @@ func TestSuccession(t *testing.T) {
 		}
 		die()
 		began = time.Now()
-		c := lead(t, t.Context(), l.link(), "c")
+		c := lead(t.Context(), t, l.link(), "c")
 		if took := time.Since(began); c.Leader.Term != 3 || took != 2*time.Second || c.Silence != took {
 			t.Fatalf("%+v after %v, silence %v", c.Leader, took, c.Silence)
 		}
@@ -169,9 +169,9 @@ func TestCutOffLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newList()
 		way := l.link()
-		a := lead(t, t.Context(), way, "a")
+		a := lead(t.Context(), t, way, "a")
 		way.set(true)
-		b := lead(t, t.Context(), l.link(), "b")
+		b := lead(t.Context(), t, l.link(), "b")
 		l.add(Record{Op: Beat, Term: 1, Member: a.member.id})
 		l.add(Record{Op: Resign, Term: 1, Member: a.member.id})
 		l.add(Record{Op: Claim, Term: 2, Member: "late", Heard: 0})
@@ -193,7 +193,7 @@ func TestUnreadableList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newList()
 		ways := []*link{l.link(), l.link()}
-		a := lead(t, t.Context(), ways[0], "a")
+		a := lead(t.Context(), t, ways[0], "a")
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { _, err := Lead(ctx, ways[1], options("b")); done <- err }()
