@@ -198,7 +198,7 @@ func (st *snapshotStream) due() *Slice {
 		at := st.delivered()
 		at.Server, at.File, at.Offset = st.last.Server, st.last.File, st.last.Offset
 		for _, r := range s.opening {
-			r.open(st.end, maps.Clone(st.completed), at.Prepared)
+			r.open(st.end, st.matched, maps.Clone(st.completed), at.Prepared)
 			s.open = append(s.open, r)
 			r.opened <- at
 		}
@@ -209,7 +209,7 @@ func (st *snapshotStream) due() *Slice {
 		if r.chunk == nil {
 			continue
 		}
-		place, why := r.decide(st.place, st.matched, st.foreign)
+		place, why := r.decide(st.place, st.foreign)
 		if !place && why == "" {
 			continue
 		}

@@ -14,6 +14,7 @@ type window struct {
 	limit         int // bytes of what it keeps
 
 	begun     Coordinates         // where a transaction ended before it was opened; zero where that is not known
+	matched   Coordinates         // a place that views were shown to cover before this one's was taken
 	completed map[string]struct{} // the XA transactions that were completed before, as far as they may not be visible
 	prepared  map[string]struct{} // those that were open then, or were prepared since
 	keys      map[string]bool     // of the rows that changed; true where an image lacked columns
@@ -48,8 +49,9 @@ func newWindow(schema, table string, limit int) *window {
 }
 
 // open begins the window at a place of the stream.
-func (w *window) open(at Coordinates, completed map[string]struct{}, prepared []eventstore.Prepare) {
-	w.begun, w.completed, w.prepared = at, completed, map[string]struct{}{}
+func (w *window) open(at, matched Coordinates, completed map[string]struct{}, prepared []eventstore.Prepare) {
+	w.begun, w.matched = at, matched
+	w.completed, w.prepared = completed, map[string]struct{}{}
 	for _, p := range prepared {
 		w.prepared[p.XID] = struct{}{}
 	}
@@ -111,10 +113,9 @@ func (w *window) spoil(why discard) {
 	w.keys, w.ends = nil, nil
 }
 
-// decide tells whether the chunk, which has been read, can be placed at a place of the stream between two transactions, or never. matched is
-// a place that views were shown to cover, foreign are XA transactions that the stream does not know. Where it waits, both results are false
-// and empty.
-func (w *window) decide(at, matched Coordinates, foreign map[string]bool) (place bool, why discard) {
+// decide tells whether the chunk, which has been read, can be placed at a place of the stream between two transactions, or never. foreign are XA
+// transactions that the stream does not know. Where it waits, both results are false and empty.
+func (w *window) decide(at Coordinates, foreign map[string]bool) (place bool, why discard) {
 	c := w.chunk
 	switch {
 	case w.broken != "":
@@ -125,7 +126,7 @@ func (w *window) decide(at, matched Coordinates, foreign map[string]bool) (place
 		return false, otherServer
 	case at.Compare(c.High) < 0:
 		return false, ""
-	case !w.covers(matched):
+	case !w.covers():
 		return false, wrongLow
 	}
 	if slices.ContainsFunc(c.Unseen, func(xid string) bool { return w.lacks(xid) && !foreign[xid] }) {
@@ -151,8 +152,8 @@ func (w *window) lacks(xid string) bool {
 }
 
 // covers tells whether the view has everything that was delivered when the window was opened.
-func (w *window) covers(matched Coordinates) bool {
-	return w.chunk.Low == nil || w.endsAt(*w.chunk.Low) || w.begun.Server != "" && matched.Server == w.begun.Server && matched.Compare(w.begun) >= 0
+func (w *window) covers() bool {
+	return w.chunk.Low == nil || w.endsAt(*w.chunk.Low) || w.begun.Server != "" && w.matched.Server == w.begun.Server && w.matched.Compare(w.begun) >= 0
 }
 
 // endsAt tells whether a transaction of the window ends at the place, or the window begins there, which is where one ended.
