@@ -187,6 +187,15 @@ func (p *sessionPlay) nextChunk(ctx context.Context) (*task, error) {
 		if next == nil || next.part != nil {
 			return next, nil
 		}
+		if next.table == nil { // the model renames nothing: a list is right at any place
+			tables, err := p.snapshots.source.Tables(ctx)
+			if err != nil {
+				return nil, err
+			}
+			p.snapshots.progress.list(tables)
+			p.snapshots.giveBack(next)
+			continue
+		}
 		err := p.snapshots.do(ctx, nil, next)
 		if p.snapshots.giveBack(next); err != nil {
 			return nil, err

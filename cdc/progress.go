@@ -10,7 +10,7 @@ import (
 // statement does to it. It is pure.
 type progress struct {
 	eventstore.SnapshotProgress
-	tables []TableSize // those that the source listed, as far as they are not begun; nil: it must be asked again
+	tables []TableSize // those that there were when the source listed them, as far as they are not begun, by the names they have now
 	listed bool
 }
 
@@ -42,7 +42,8 @@ func (p *progress) last() *eventstore.SnapshotFilter { return &p.Filters[len(p.F
 // pending tells whether there is something to read, as far as is known.
 func (p *progress) pending() bool { return len(p.Tables) > 0 || !p.last().Done }
 
-// list takes what the source has listed.
+// list takes what the source has listed. It must be what there is at this place of the stream: the name of a table that was renamed since
+// would be taken for read once a later one is begun.
 func (p *progress) list(tables []TableSize) {
 	last := p.last()
 	p.tables, p.listed = nil, true
@@ -174,8 +175,6 @@ func (p *progress) rename(c *SchemaChange, moved map[tableName]bool, tables []*e
 	default:
 		whole = left
 	}
-	// A name that is not whole yet was found when the source listed its tables, perhaps later than here: the former name was not there then.
-	whole = whole && p.Complete(to.schema, to.table)
 	moved[from], moved[to] = whole, whole
 	p.drop(from.schema, from.table)
 	p.drop(to.schema, to.table)

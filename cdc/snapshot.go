@@ -22,7 +22,7 @@ var (
 //
 // A chunk is read in a view of its own, between two places of the stream, and becomes part of the stream at a third, which is not before
 // the second. What the stream changes between the first and the third is left out of it, since the stream tells it better. See
-// docs/decisions/0010-snapshots.md.
+// docs/decisions/0012-snapshots.md.
 type SnapshotSource interface {
 	Source
 	// Filter returns the choice of tables that is captured.

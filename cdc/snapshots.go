@@ -39,9 +39,10 @@ type snapshots struct {
 	wake     context.CancelFunc
 }
 
-// reading is a chunk that is being read.
+// reading is a chunk that is being read, or a list of the tables.
 type reading struct {
 	*window
+	tables  []TableSize // the list
 	table   *eventstore.SnapshotTable
 	part    *ChunkRange
 	viewed  time.Time     // before the view was taken
@@ -253,18 +254,35 @@ func (s *snapshots) read(ctx context.Context) error {
 func (s *snapshots) do(ctx context.Context, chunks ChunkReader, t *task) error {
 	switch {
 	case t.table == nil:
-		tables, err := s.source.Tables(ctx)
-		if err != nil {
-			return fmt.Errorf("list the tables: %w", err)
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.progress.list(tables)
-		return nil
+		return s.list(ctx)
 	case t.part == nil:
 		return s.plan(ctx, chunks, t.table)
 	}
 	return s.readPart(ctx, chunks, t)
+}
+
+// list lists the tables as of a place of the stream.
+func (s *snapshots) list(ctx context.Context) error {
+	for pause := time.Millisecond; ; pause = min(2*pause, maxPause) {
+		r := s.newReading(&task{})
+		why, err := s.see(ctx, r, func(Position) (*Chunk, error) {
+			tables, err := s.source.Tables(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("list the tables: %w", err)
+			}
+			r.tables = tables
+			return s.nothing(ctx)
+		})
+		if err != nil || why == "" {
+			return err
+		}
+		s.logger.Debug("the tables are listed again", "why", string(why))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
 }
 
 // bigChunks is how many chunks a table must have, by the server's estimate, to be divided.
@@ -327,11 +345,42 @@ func (s *snapshots) holds(t *task) bool {
 
 // readChunk reads a chunk and waits until it is in the queue, or why it will never be.
 func (s *snapshots) readChunk(ctx context.Context, chunks ChunkReader, t *task, rows int) (*reading, discard, error) {
-	r := &reading{window: newWindow(t.table.Schema, t.table.Table, 2*s.chunkBytes), table: t.table, part: t.part,
-		opened: make(chan Position, 1), outcome: make(chan discard, 1)}
-	defer s.drop(r)
+	r := s.newReading(t)
 	s.mu.Lock()
 	part := *t.part
+	s.mu.Unlock()
+	why, err := s.see(ctx, r, func(delivered Position) (*Chunk, error) {
+		r.viewed = time.Now()
+		chunk, err := chunks.Read(ctx, ChunkRequest{Schema: t.table.Schema, Table: t.table.Table, Range: part, Where: t.table.Where, MaxRows: rows,
+			MaxBytes: s.chunkBytes, Delivered: delivered})
+		if errors.Is(err, ErrNoTable) { // when the stream comes to here, it has told where the table went, or it was gone before
+			return s.nothing(ctx)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read a chunk of %s.%s: %w", t.table.Schema, t.table.Table, err)
+		}
+		return chunk, nil
+	})
+	if errors.Is(err, ErrChunkStale) {
+		return r, tableChanged, nil
+	}
+	return r, why, err
+}
+
+func (s *snapshots) newReading(t *task) *reading {
+	r := &reading{table: t.table, part: t.part, opened: make(chan Position, 1), outcome: make(chan discard, 1)}
+	if t.table == nil {
+		r.window = newWindow("", "", 2*s.chunkBytes)
+	} else {
+		r.window = newWindow(t.table.Schema, t.table.Table, 2*s.chunkBytes)
+	}
+	return r
+}
+
+// see opens a window, reads, and waits until the stream has taken what was read, or says why it cannot.
+func (s *snapshots) see(ctx context.Context, r *reading, read func(delivered Position) (*Chunk, error)) (discard, error) {
+	defer s.drop(r)
+	s.mu.Lock()
 	s.opening = append(s.opening, r)
 	s.attend()
 	s.mu.Unlock()
@@ -339,21 +388,11 @@ func (s *snapshots) readChunk(ctx context.Context, chunks ChunkReader, t *task, 
 	select {
 	case delivered = <-r.opened:
 	case <-ctx.Done():
-		return nil, "", ctx.Err()
+		return "", ctx.Err()
 	}
-	r.viewed = time.Now()
-	chunk, err := chunks.Read(ctx, ChunkRequest{Schema: r.schema, Table: r.window.table, Range: part, Where: t.table.Where, MaxRows: rows,
-		MaxBytes: s.chunkBytes, Delivered: delivered})
-	switch {
-	case errors.Is(err, ErrChunkStale):
-		return nil, tableChanged, nil
-	case errors.Is(err, ErrNoTable):
-		// When the stream comes to where there is none, it has told where the table went, or the table was gone before.
-		if chunk, err = s.nothing(ctx); err != nil {
-			return nil, "", err
-		}
-	case err != nil:
-		return nil, "", fmt.Errorf("read a chunk of %s.%s: %w", r.schema, r.window.table, err)
+	chunk, err := read(delivered)
+	if err != nil {
+		return "", err
 	}
 	s.mu.Lock()
 	r.chunk = chunk
@@ -361,9 +400,9 @@ func (s *snapshots) readChunk(ctx context.Context, chunks ChunkReader, t *task, 
 	s.mu.Unlock()
 	select {
 	case why := <-r.outcome:
-		return r, why, nil
+		return why, nil
 	case <-ctx.Done():
-		return nil, "", ctx.Err()
+		return "", ctx.Err()
 	}
 }
 
@@ -399,7 +438,7 @@ func (s *snapshots) yield(ctx context.Context) error {
 // report tells of a chunk that is in the queue.
 func (s *snapshots) report(r *reading) {
 	s.mu.Lock()
-	info := SnapshotInfo{Schema: r.schema, Table: r.window.table, Request: r.table.Request, Rows: r.table.Rows, Estimate: r.table.Estimate, Done: r.done}
+	info := SnapshotInfo{Schema: r.schema, Table: r.table.Table, Request: r.table.Request, Rows: r.table.Rows, Estimate: r.table.Estimate, Done: r.done}
 	s.mu.Unlock()
 	if info.Done {
 		s.logger.Info("snapshot of a table done", "table", info.Schema+"."+info.Table, "request", info.Request, "rows", info.Rows)

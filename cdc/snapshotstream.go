@@ -223,6 +223,11 @@ func (st *snapshotStream) due() *Slice {
 			continue
 		}
 		st.learn(r)
+		if r.table == nil {
+			s.progress.list(r.tables)
+			r.outcome <- ""
+			continue
+		}
 		st.placed = r
 		rows := r.rows()
 		st.slice = Slice{ID: s.id(), First: true, Last: true, Changes: rows, Time: st.timeOf(r), Server: st.last.Server, File: st.last.File, Offset: st.last.Offset}

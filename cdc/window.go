@@ -8,7 +8,8 @@ import (
 
 // window is what the stream delivers of one table while a chunk of it is read, from the place where it was opened up to the one where
 // the chunk's rows are placed. It is pure: transactions and marks go in, and a decision comes out. Opened, asked and closed between two
-// transactions only, it may note keys as their slices come.
+// transactions only, it may note keys as their slices come. One of no table stands around a list of the tables, which a rename makes
+// worthless.
 type window struct {
 	schema, table string
 	limit         int // bytes of what it keeps
@@ -60,7 +61,7 @@ func (w *window) open(at, matched Coordinates, completed map[string]struct{}, pr
 // pass notes a slice that has been delivered.
 func (w *window) pass(s *Slice) {
 	for i := range s.Schema {
-		if c := &s.Schema[i]; c.Schema == w.schema && (c.Table == w.table || c.Table == "") || c.ToSchema == w.schema && c.ToTable == w.table {
+		if c := &s.Schema[i]; w.table == "" && c.Op == eventstore.SchemaRename || c.Schema == w.schema && (c.Table == w.table || c.Table == "") || c.ToSchema == w.schema && c.ToTable == w.table {
 			w.spoil(tableChanged)
 		}
 	}
