@@ -207,6 +207,8 @@ func (n *clusterNode) write(file string, s *Server) error {
 		"broker.heartbeat.interval.ms=500",
 		"replica.lag.time.max.ms=6000",
 		"controlled.shutdown.max.retries=1",
+		// 128 MiB by default, half of the heap: a node that came back to many partitions ran out of it.
+		"log.cleaner.dedupe.buffer.size=4194304",
 	}
 	lines = append(lines, s.opts.Args...)
 	return os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o644)
