@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/millrace-go/millrace/cdc"
@@ -49,6 +50,9 @@ type chunkReader struct {
 type chunkRow struct{ key, image span }
 
 var errReaderClosed = fmt.Errorf("chunk reader is closed: %w", cdc.ErrUnavailable)
+
+// chunkTimeout bounds each answer besides the rows themselves: under load a server may take its time to say how far its binlog is.
+const chunkTimeout = time.Minute
 
 // maxWalks bounds what a reader remembers of tables.
 const maxWalks = 64
@@ -111,7 +115,7 @@ func (r *chunkReader) prepare(ctx context.Context, c *conn) error {
 	if err := c.prepareSelect(ctx); err != nil {
 		return err
 	}
-	settings := "SET SESSION lock_wait_timeout = 10, net_write_timeout = 600, wait_timeout = 28800, "
+	settings := "SET SESSION lock_wait_timeout = 5, net_write_timeout = 600, wait_timeout = 28800, "
 	if c.flavor == MariaDB {
 		on, err := c.value(ctx, "SELECT @@GLOBAL.binlog_optimize_thread_scheduling")
 		if err != nil {
@@ -134,6 +138,7 @@ func (r *chunkReader) prepare(ctx context.Context, c *conn) error {
 	}
 	r.charsets = newCharsets(names)
 	r.server, err = c.identity(ctx)
+	c.socket.timeout = chunkTimeout
 	return err
 }
 
@@ -360,6 +365,7 @@ func (r *chunkReader) scanned(ctx context.Context, w *walk, condition string, li
 	if condition != "" {
 		condition = " WHERE " + condition
 	}
+	defer r.conn.patient()()
 	result, err := r.conn.query(ctx, fmt.Sprintf("SELECT %s FROM %s.%s %s%s%s LIMIT 1 OFFSET %d", strings.Join(list, ", "), quote(w.sel.table.schema), quote(w.sel.table.name),
 		w.hint, condition, w.orderBy(), limit*scannedRows-1))
 	if err != nil {

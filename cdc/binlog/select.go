@@ -16,6 +16,13 @@ import (
 // selectTimeout bounds how long the server may think before it sends the first row, and between rows.
 const selectTimeout = 10 * time.Minute
 
+// patient gives the server selectTimeout for its answers, until restore is called.
+func (c *conn) patient() (restore func()) {
+	before := c.socket.timeout
+	c.socket.timeout = selectTimeout
+	return func() { c.socket.timeout = before }
+}
+
 // Select reads a table by SELECT and calls row with the key and the image of each row: the same bytes that the stream has for a row
 // with these values, by the same choice of columns, masks and keys. rest is SQL that follows the table's name (WHERE, ORDER BY, LIMIT)
 // and goes into the statement as it is; empty reads the whole table. The filter is not asked. The slices are valid until row returns;
@@ -177,14 +184,13 @@ type result struct {
 	also    []byte      // of the row at hand, what the selection has behind the columns; in packet
 	stop    func() bool // ends the watch over the context
 	ctx     context.Context
-	timeout time.Duration // the connection's own
+	restore func() // ends the connection's patience
 }
 
 // selectRows begins to read rows: rest is what follows the table's name in the statement. A cancelled context breaks the connection.
 func (c *conn) selectRows(ctx context.Context, s *selection, rest string) (*result, error) {
-	r := &result{conn: c, sel: s, ctx: ctx, timeout: c.socket.timeout}
+	r := &result{conn: c, sel: s, ctx: ctx, restore: c.patient()}
 	r.stop = context.AfterFunc(ctx, func() { c.socket.Close() })
-	c.socket.timeout = selectTimeout
 	if err := r.begin(rest); err != nil {
 		r.close()
 		return nil, r.failed(err)
@@ -195,7 +201,7 @@ func (c *conn) selectRows(ctx context.Context, s *selection, rest string) (*resu
 // close gives the connection back.
 func (r *result) close() {
 	r.stop()
-	r.conn.socket.timeout = r.timeout
+	r.restore()
 }
 
 func (r *result) failed(err error) error {

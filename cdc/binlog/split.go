@@ -202,9 +202,7 @@ func (s *splitter) count(ctx context.Context, n int) ([]string, error) {
 	for i := range s.walk.parts {
 		list[i] = s.walk.parts[i].value
 	}
-	timeout := s.conn.socket.timeout
-	s.conn.socket.timeout = selectTimeout
-	defer func() { s.conn.socket.timeout = timeout }()
+	defer s.conn.patient()()
 	var bounds []string
 	last := ""
 	for i := 1; i < n; i++ {

@@ -28,7 +28,7 @@ func (s *Source) Tables(ctx context.Context) ([]cdc.TableSize, error) {
 		return nil, err
 	}
 	defer c.close()
-	c.socket.timeout = selectTimeout
+	defer c.patient()()
 	if err := c.prepareSelect(ctx); err != nil {
 		return nil, err
 	}
