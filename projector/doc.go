@@ -46,7 +46,8 @@
 // TRUNCATE, DROP TABLE and DROP DATABASE of a followed table remove all its rows from a [Fold] or [Join], in the order of their keys, with the
 // transaction they stand in; so does a CREATE TABLE behind a rename. A [Query] holds no rows, so it cannot know which documents showed
 // them: it halts, and goes on with a raised Version, which it builds from a database in which the table is empty. It does not halt where
-// it has seen no row of the table since the log's beginning. A renamed table takes no rows along: documents
+// it has seen no row of the table since the log's beginning, nor at what was in the log when building its generation began, in however many
+// runs. A renamed table takes no rows along: documents
 // stay as they are until rows of the table change (a swap, as online schema changes do it, needs nothing else). An ALTER changes no document.
 //
 // # Progress

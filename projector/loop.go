@@ -33,7 +33,6 @@ type loop struct {
 	generation  uint64
 	published   bool
 	replaces    bool // readers saw another generation, or this one, at the start
-	fresh       bool // the generation has begun with this run
 	headAtStart eventstore.CSN
 	headThen    eventstore.Position // executed at headAtStart
 	logID       string              // "" until the log's first watermark is seen

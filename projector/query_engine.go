@@ -86,7 +86,7 @@ func (e *queryEngine) change(row *eventstore.RowChange) error {
 }
 
 func (e *queryEngine) flush(ctx context.Context, at point, w *writer) error {
-	if e.loop.fresh && at.csn < e.loop.headAtStart {
+	if at.csn < e.loop.saved.Begun {
 		at.executed = e.loop.headThen // what is emptied on the way is empty in each snapshot: see truncate
 	}
 	if err := e.resolve(ctx, at); err != nil {

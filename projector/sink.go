@@ -91,6 +91,8 @@ type Progress struct {
 	Generation uint64         `json:"generation"`
 	Definition int            `json:"definition"` // the projector's Version field
 	CSN        eventstore.CSN `json:"csn"`
+	// Begun is the log's end when the generation was begun; 0 when there was no log.
+	Begun eventstore.CSN `json:"begun,omitempty"`
 }
 
 // Sink stores documents. One physical store exists per target and generation; readers see the published one under the target's

@@ -56,7 +56,7 @@ func (l *loop) open(ctx context.Context) error {
 	if _, err := NewVersion(l.generation, 0); err != nil {
 		return fmt.Errorf("the read model was built anew too often: %w", err)
 	}
-	l.fresh, l.saved, l.headAtStart, l.headThen, l.logID = fresh, p, head.CSN, head.Position, ""
+	l.saved, l.headAtStart, l.headThen, l.logID = p, head.CSN, head.Position, ""
 	if hasHead {
 		if err := l.adopt(ctx, head); err != nil {
 			return err
@@ -93,7 +93,7 @@ func (l *loop) adopt(ctx context.Context, w eventstore.Watermark) error {
 	switch {
 	case l.saved.LogID == "":
 		p := l.saved
-		p.LogID = w.LogID
+		p.LogID, p.Begun = w.LogID, l.headAtStart
 		if err := l.save(ctx, p); err != nil {
 			return err
 		}

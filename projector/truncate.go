@@ -67,11 +67,11 @@ var errTruncated = errors.New("the table was emptied, and it is not known which 
 	"build the read model anew")
 
 // truncate finds out whether documents may be left that show the table's rows. There are none when no row was seen since the log's
-// beginning, nor when this run has begun the generation and what emptied the table was in the log before: then every document was loaded
-// from a database that had executed it; see [queryEngine.flush].
+// beginning, nor when what emptied the table was in the log before the generation was begun: then every document was loaded from a
+// database that had executed it; see [queryEngine.flush].
 func (e *queryEngine) truncate(op eventstore.SchemaOp, row *eventstore.RowChange) error {
 	t := table{row.Schema, row.Table}
-	if op == eventstore.SchemaCreate || e.progress == 0 && !e.seen[t] || e.loop.fresh && row.CSN <= e.loop.headAtStart {
+	if op == eventstore.SchemaCreate || e.progress == 0 && !e.seen[t] || row.CSN <= e.loop.saved.Begun {
 		return nil
 	}
 	return &RowError{Projector: e.query.Name, Table: t.String(), Place: row.Place, Err: errTruncated}

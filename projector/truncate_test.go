@@ -1,6 +1,7 @@
 package projector_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -57,7 +58,7 @@ func TestFoldTruncates(t *testing.T) {
 }
 
 // TestQueryTruncates: a Query that is built while the end of a table's rows is in the log already shows none of them, whatever states of
-// the database it was given on the way.
+// the database it was given on the way, and wherever the building was interrupted.
 func TestQueryTruncates(t *testing.T) {
 	for seed := range uint64(40) {
 		synctest.Test(t, func(t *testing.T) {
@@ -73,13 +74,35 @@ func TestQueryTruncates(t *testing.T) {
 					r.commit(db.emptyStock(eventstore.SchemaDrop, "shop."))
 				}
 			}
-			runner, stop := r.run(projector.Config{Projectors: []projector.Projector{homes(db)}, WindowTargets: 1})
+			cfg := projector.Config{Projectors: []projector.Projector{homes(db)}, WindowTargets: 1}
+			r.interrupt(cfg, eventstore.CSN(1+rnd.IntN(38)))
+			runner, stop := r.run(cfg)
 			r.waitFor(runner, "home", r.feed.CSN())
 			r.want("home", db.last().homes())
 			if err := stop(); err != nil {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// interrupt runs projectors until one has written a transaction.
+func (r *rig) interrupt(cfg projector.Config, written eventstore.CSN) {
+	r.Helper()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	cfg.Log, cfg.Sinks = r.log, []projector.Sink{r.sink}
+	cfg.Hooks.OnWindow = func(w projector.WindowInfo) {
+		if w.CSN >= written {
+			cancel()
+		}
+	}
+	runner, err := projector.NewRunner(cfg)
+	if err != nil {
+		r.Fatal(err)
+	}
+	if err := runner.Run(ctx); err != nil {
+		r.Fatal(err)
 	}
 }
 

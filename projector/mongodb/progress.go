@@ -20,6 +20,7 @@ type progressRecord struct {
 	Generation int64  `bson:"generation"`
 	Definition int64  `bson:"definition"`
 	CSN        int64  `bson:"csn"`
+	Begun      int64  `bson:"begun,omitempty"`
 }
 
 // Progress reads the progress record of a projector.
@@ -37,7 +38,8 @@ func (s *Sink) Progress(ctx context.Context, name string) (projector.Progress, b
 	if err := bson.Unmarshal(raw, &r); err != nil {
 		return projector.Progress{}, false, fmt.Errorf("mongodb: read progress of %q: %w", name, err)
 	}
-	p := projector.Progress{LogID: r.LogID, Generation: uint64(r.Generation), Definition: int(r.Definition), CSN: eventstore.CSN(r.CSN)}
+	p := projector.Progress{LogID: r.LogID, Generation: uint64(r.Generation), Definition: int(r.Definition), CSN: eventstore.CSN(r.CSN),
+		Begun: eventstore.CSN(r.Begun)}
 	return p, true, nil
 }
 
@@ -52,6 +54,7 @@ func (s *Sink) SaveProgress(ctx context.Context, name string, p projector.Progre
 	}
 	record, err := bson.Marshal(progressRecord{
 		Name: name, Version: int64(version), LogID: p.LogID, Generation: int64(p.Generation), Definition: int64(p.Definition), CSN: int64(p.CSN),
+		Begun: int64(p.Begun),
 	})
 	if err != nil {
 		return fmt.Errorf("mongodb: save progress of %q: %w", name, err)

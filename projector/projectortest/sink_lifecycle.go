@@ -193,7 +193,7 @@ func (s *suite) progressOrder() {
 		s.Fatalf("Progress of a new projector: found %v, err %v", found, err)
 	}
 	at := func(log string, generation uint64, csn eventstore.CSN) projector.Progress {
-		return projector.Progress{LogID: log, Generation: generation, Definition: int(generation) * 10, CSN: csn}
+		return projector.Progress{LogID: log, Generation: generation, Definition: int(generation) * 10, CSN: csn, Begun: 1 << 40 * eventstore.CSN(generation-1)}
 	}
 	s.save(name, at("log1", 1, 0))
 	s.wantProgress(name, at("log1", 1, 0))
