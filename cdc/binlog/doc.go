@@ -38,7 +38,8 @@
 //
 // What was never committed is never given. The rows of an XA transaction come at its XA COMMIT, as that transaction's; its XA PREPARE is an
 // empty transaction before, and its XA ROLLBACK one behind. What was rolled back to a savepoint, or as a whole, is dropped: servers
-// write it into the binlog with a ROLLBACK behind it when they cannot take it out again. Rows of tables without transactions, which no
+// write it into the binlog with a ROLLBACK behind it when they cannot take it out again. So is what a MariaDB server wrote of a transaction
+// when it was killed: it rolls it back when it starts, and leaves the file as it was. Rows of tables without transactions, which no
 // ROLLBACK undoes, stand in transactions of their own. Rows are numbered without those that were dropped.
 //
 // For that the events of an XA transaction wait until it is completed, those of a transaction with savepoints until its end, and those

@@ -21,7 +21,7 @@ func ExampleNew() {
 	_, err = binlog.New(binlog.Config{Addr: "db.example", Filter: cdc.Filter{Include: []string{"shop"}}})
 	fmt.Println(err)
 	// Output:
-	// changes are decoded as 079d8c94da439376
+	// changes are decoded as 3fee2ab4a37f6167
 	// binlog config: Addr "db.example": want host:port
 	// User: want the name of an account
 	// Filter: filter pattern "shop": want schema.table, with * and ? as wildcards

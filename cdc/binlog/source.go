@@ -12,8 +12,8 @@ import (
 	"github.com/millrace-go/millrace/cdc"
 )
 
-// rendererVersion changes with everything that changes the bytes of a row's images or keys.
-const rendererVersion = 2
+// rendererVersion changes with everything that changes the bytes of a row's images or keys, or its number in the transaction.
+const rendererVersion = 3
 
 // Source is a [cdc.Source]: a MySQL or MariaDB server, followed by its binlog, or several with one history (Config.Addrs). It is safe for
 // concurrent use and holds nothing open; each call makes its own connection.
