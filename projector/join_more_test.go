@@ -25,7 +25,8 @@ func TestJoinLarge(t *testing.T) {
 		}
 		r := newRig(t)
 		sink := &noted{Sink: r.sink}
-		runner, stop := r.run(projector.Config{Projectors: []projector.Projector{join}, Sinks: []projector.Sink{sink}})
+		config := projector.Config{Projectors: []projector.Projector{join}, Sinks: []projector.Sink{sink}, States: projector.NewMemoryStates()}
+		runner, stop := r.run(config)
 		r.waitFor(runner, "wide", r.commit(put(1, 10_000, 0), put(2, 1, 0))) // the large one takes ten seconds' share
 		writes := func(id string) int {
 			sink.mu.Lock()
@@ -53,6 +54,18 @@ func TestJoinLarge(t *testing.T) {
 		if got := writes("1"); got != 3 {
 			t.Errorf("for the waiter the large document was written %d times, want 3", got)
 		}
+		// One that waits when the process ends is written by the next one.
+		r.commit(put(1, 10_000, 77))
+		time.Sleep(time.Second)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if got := writes("1"); got != 3 {
+			t.Errorf("at the end the large document was written %d times, want 3", got)
+		}
+		runner, stop = r.run(config)
+		r.waitFor(runner, "wide", r.feed.CSN())
+		r.want("wide", map[string]string{"1": `{"Text":"` + strings.Repeat("x", 10_000) + `77"}`, "2": `{"Text":"x16"}`})
 		if err := stop(); err != nil {
 			t.Fatal(err)
 		}
