@@ -99,7 +99,7 @@ func (r *Result) groups(log []history.Record) map[string]group {
 	groups := map[string]group{}
 	for i := range sorted {
 		rec := &sorted[i]
-		if rec.Tombstone || rec.Op == 't' { // a table that was dropped or emptied has no row in the binlog
+		if rec.Tombstone || rec.Op == 't' || rec.Op == 'r' { // a table that was dropped or emptied has no row in the binlog, nor has a snapshot
 			continue
 		}
 		g, known := groups[rec.GTID]
