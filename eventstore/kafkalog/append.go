@@ -196,10 +196,7 @@ func (l *Log) adopt(ctx context.Context, topic string) (list []int64, err error)
 		return nil, err
 	}
 	if !found {
-		if err := l.createTopic(ctx, name, l.cfg.partitions(topic), l.cfg.settings()); err != nil {
-			return nil, err
-		}
-		if layout, _, err = l.client.topic(ctx, name); err != nil {
+		if layout, err = l.createTopic(ctx, name, l.cfg.partitions(topic), l.cfg.settings()); err != nil {
 			return nil, err
 		}
 	}

@@ -104,15 +104,11 @@ func (l *Log) prepareTopics(ctx context.Context) error {
 	if _, ok := topics[name]; ok {
 		return nil
 	}
-	if err := l.createTopic(ctx, name, 1, l.cfg.settings()); err != nil {
-		return err
-	}
-	// Another process may have made it meanwhile.
-	t, _, err := l.client.topic(ctx, name)
+	made, err := l.createTopic(ctx, name, 1, l.cfg.settings())
 	if err != nil {
 		return err
 	}
-	return l.checkTopics(ctx, map[string]topicLayout{name: t})
+	return l.checkTopics(ctx, map[string]topicLayout{name: made})
 }
 
 // checkNew makes sure that a log without a watermark is new: data without one would be numbered again from 1.

@@ -89,7 +89,8 @@ func (b beats) prepare(ctx context.Context) error {
 	if err != nil || found {
 		return err
 	}
-	return b.log.createTopic(ctx, name, 1, beatSettings())
+	_, err = b.log.createTopic(ctx, name, 1, beatSettings())
+	return err
 }
 
 // Append implements [election.List]. The records are nobody's: no fence may keep a contender from speaking.

@@ -69,8 +69,8 @@ func replicated() []replicatedSetting {
 	}
 }
 
-// createTopic creates a Kafka topic; one that is there already is fine, and to be checked.
-func (l *Log) createTopic(ctx context.Context, name string, partitions int, settings []setting) error {
+// createTopic creates a Kafka topic and returns its layout; one that another process made meanwhile is fine, and to be checked.
+func (l *Log) createTopic(ctx context.Context, name string, partitions int, settings []setting) (made topicLayout, err error) {
 	topic := createtopics.RequestTopic{Name: name, NumPartitions: int32(partitions), ReplicationFactor: int16(l.cfg.ReplicationFactor)}
 	if l.cfg.ReplicationFactor == 0 {
 		topic.ReplicationFactor = -1
@@ -83,7 +83,7 @@ func (l *Log) createTopic(ctx context.Context, name string, partitions int, sett
 	for _, s := range settings {
 		topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: s.name, Value: s.value})
 	}
-	err := l.client.retry(ctx, "create topic "+name, func(ctx context.Context) error {
+	err = l.client.retry(ctx, "create topic "+name, func(ctx context.Context) error {
 		res, err := send[*createtopics.Response](ctx, l.client, &createtopics.Request{
 			Topics: []createtopics.RequestTopic{topic}, TimeoutMs: int32(requestTimeout.Milliseconds() / 2),
 		})
@@ -98,15 +98,17 @@ func (l *Log) createTopic(ctx context.Context, name string, partitions int, sett
 		return nil
 	})
 	if err != nil {
-		return err
+		return made, err
 	}
-	return l.client.retry(ctx, "await topic "+name, func(ctx context.Context) error {
-		t, ok, err := l.client.topic(ctx, name)
-		if err == nil && (!ok || len(t.leaders) < t.partitions) {
+	err = l.client.retry(ctx, "await topic "+name, func(ctx context.Context) (err error) {
+		ok := false
+		made, ok, err = l.client.topic(ctx, name)
+		if err == nil && (!ok || len(made.leaders) < made.partitions) {
 			err = kafka.LeaderNotAvailable
 		}
 		return err
 	})
+	return made, err
 }
 
 // checkTopics compares existing Kafka topics with what the log needs of them.
