@@ -80,7 +80,7 @@ func TestJoinSettles(t *testing.T) {
 		runner, stop := r.run(projector.Config{Projectors: []projector.Projector{sums()}, States: stuck})
 		r.waitFor(runner, "sums", r.commit(thing(1, 1, 5)))
 		time.Sleep(2 * time.Second)
-		stuck.stuck = true // nothing is committed at the end
+		stuck.stuck.Store(true) // nothing is committed at the end
 		if err := stop(); err != nil {
 			t.Fatal(err)
 		}

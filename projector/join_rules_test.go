@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -267,7 +268,7 @@ func TestJoinSinkLost(t *testing.T) {
 // stuckStates commit nothing after a while, as a disk that loses what was not synced.
 type stuckStates struct {
 	*projector.MemoryStates
-	stuck bool
+	stuck atomic.Bool
 }
 
 func (s *stuckStates) Open(ctx context.Context, name string) (projector.LocalState, error) {
@@ -281,7 +282,7 @@ type stuckState struct {
 }
 
 func (s *stuckState) Commit() error {
-	if s.states.stuck {
+	if s.states.stuck.Load() {
 		return nil
 	}
 	return s.LocalState.Commit()
@@ -295,13 +296,13 @@ func TestJoinStateBehind(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	states.stuck = true
+	states.stuck.Store(true)
 	runner, stop = r.run(projector.Config{Projectors: []projector.Projector{sums()}, States: states})
 	r.waitFor(runner, "sums", r.commit(owner(1, 0)))
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	states.stuck = false
+	states.stuck.Store(false)
 	sink := &noted{Sink: r.sink}
 	runner, stop = r.run(projector.Config{Projectors: []projector.Projector{sums()}, Sinks: []projector.Sink{sink}, States: states})
 	r.waitFor(runner, "sums", r.commit(owner(2, 3)))
