@@ -175,6 +175,11 @@ func (p *sessionPlay) readChunk(ctx context.Context, ahead int) (ok bool, err er
 	if p.next = p.beside.due(); p.next != nil {
 		return false, fmt.Errorf("%s is placed while a window opens", p.next.ID)
 	}
+	if len(p.source.rest) == 0 { // the stream says where it is while the chunk is read: it may be another server's than before
+		if slice, err := p.stream.Next(ctx); !errors.Is(err, errStreamEnd) {
+			return false, fmt.Errorf("%v came behind the end, or %w", slice, err)
+		}
+	}
 	p.chunk.chunk = p.source.source.chunk(table.Table, view)
 	return true, nil
 }
