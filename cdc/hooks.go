@@ -85,6 +85,7 @@ type SnapshotInfo struct {
 	Rows          uint64 // read so far
 	Estimate      uint64 // of the server when it began, 0 when not known
 	Done          bool   // this was the last chunk of the table
+	Err           error  `json:"-"` // why what was asked for is given up
 }
 
 func (h Hooks) began(i BeginInfo) {

@@ -89,6 +89,7 @@ type Relay struct {
 	cfg   Config
 	rules rules
 	log   *slog.Logger
+	asked asked
 }
 
 // NewRelay checks the configuration and returns a relay. All problems are in one error. Nothing is connected yet.
@@ -189,7 +190,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		if err != nil {
 			return r.stopped(ctx, err)
 		}
-		s := &session{Config: r.cfg, rules: &r.rules, config: r.rules.configID(r.cfg.Source.ConfigID()), tables: newDefinitions(), logger: r.log, servers: servers, turn: t}
+		s := &session{Config: r.cfg, rules: &r.rules, config: r.rules.configID(r.cfg.Source.ConfigID()), tables: newDefinitions(), logger: r.log, servers: servers, turn: t, asked: &r.asked}
 		err = s.run(t.ctx)
 		r.over(ctx, t)
 		if s.running {

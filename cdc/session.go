@@ -29,7 +29,8 @@ type session struct {
 	tables *definitions
 	// snapshots are those of the server that is followed; nil where it cannot be read beside its stream.
 	snapshots *snapshots
-	reached   atomic.Pointer[Position] // the position of last, for the watch
+	reached   atomic.Pointer[Position] // the position of last, for the watch and for who asks for a snapshot
+	asked     *asked                   // the relay's
 	running   bool                     // has read from the stream: an error that may pass is worth a new session
 	draining  bool                     // the context has ended and what is in hand is being written
 }
@@ -186,6 +187,8 @@ func (s *session) relay(ctx context.Context, stream Stream, t *tail) error {
 
 	at := s.last.Position
 	s.reached.Store(&at)
+	s.asked.Store(s)
+	defer s.asked.Store(nil)
 	watched := make(chan error, 1)
 	watching := make(chan struct{})
 	go func() {

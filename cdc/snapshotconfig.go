@@ -29,6 +29,10 @@ type SnapshotConfig struct {
 	// MaxLag is how far the stream may be behind the server's commits while chunks are read: they wait while it is further behind. The
 	// clocks of server and relay are compared. Default 10 s.
 	MaxLag time.Duration
+	// Signals is a captured table, "schema.table", whose new rows ask for a snapshot as [Relay.Snapshot] does, in the order of the commits and
+	// exactly once. Its columns: id (the key, of any type), schema_name, table_name, row_filter (a condition in SQL, or empty). Whoever
+	// may insert there can have any row of the captured tables read. Empty: none.
+	Signals string
 }
 
 func (c *SnapshotConfig) validate() error {

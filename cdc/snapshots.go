@@ -78,6 +78,9 @@ func (s *snapshots) pass(slice *Slice) (text *string) {
 		s.dirty = true
 		s.signal()
 	}
+	if s.Signals != "" {
+		s.signalled(slice.Changes)
+	}
 	for _, r := range s.open {
 		r.pass(slice)
 	}
@@ -235,6 +238,9 @@ func (s *snapshots) read(ctx context.Context) error {
 			return nil
 		case err == nil:
 			backoff = minBackoff
+			continue
+		case !isUnavailable(err) && next.table != nil && next.table.Request != "":
+			s.giveUp(next.table, err)
 			continue
 		case !isUnavailable(err):
 			return fmt.Errorf("snapshot: %w", err)
