@@ -84,8 +84,13 @@ type SnapshotInfo struct {
 	Request       string // the id of who asked for it; empty where the table is not whole without it
 	Rows          uint64 // read so far
 	Estimate      uint64 // of the server when it began, 0 when not known
+	Chunk         int    // rows of this chunk
 	Done          bool   // this was the last chunk of the table
 	Err           error  `json:"-"` // why what was asked for is given up
+	// Left is about how long the rest of the table takes, at the pace since this relay began with it; 0 when not known.
+	Left time.Duration
+	// Discarded, where it is set, is why the chunk came to nothing: it is read again.
+	Discarded string
 }
 
 func (h Hooks) began(i BeginInfo) {

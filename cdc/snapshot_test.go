@@ -500,3 +500,36 @@ func TestSnapshot(t *testing.T) {
 		t.Errorf("%d rows were read, and %d sessions failed: this shows little", reads, retries)
 	}
 }
+
+// TestSnapshotPace: a limit of rows is kept, and the events say how long the rest takes.
+func TestSnapshotPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, err := cdc.NewMemorySource(cdc.Filter{}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table := &cdc.Table{Schema: "shop", Name: "a", Columns: []cdc.Column{{Name: "id"}}, Key: []int{0}}
+		for i := range 40 {
+			source.Commit(cdc.Change{Table: table, Op: cdc.Create, Key: fmt.Appendf(nil, `{"id":%d}`, i), After: fmt.Appendf(nil, `{"id":%d}`, i)})
+		}
+		source.Purge(1000)
+		var got []string
+		ctx, cancel := context.WithCancel(t.Context())
+		began := time.Now()
+		relay := newRelay(t, cdc.Config{Source: source, Log: eventstore.NewMemoryLog(), Snapshot: cdc.SnapshotConfig{Readers: 1, ChunkRows: 10, RowsPerSecond: 10},
+			Hooks: cdc.Hooks{Snapshot: func(i cdc.SnapshotInfo) {
+				got = append(got, fmt.Sprint(time.Since(began).Round(time.Second), " ", i.Rows, " of ", i.Estimate, " +", i.Chunk, " left ", i.Left.Round(100*time.Millisecond), " ", i.Done, i.Complete))
+				if i.Complete {
+					cancel()
+				}
+			}}})
+		if err := relay.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"0s 10 of 40 +10 left 0s false false", "1s 20 of 40 +10 left 1s false false", "2s 30 of 40 +10 left 700ms false false",
+			"3s 40 of 40 +10 left 0s true false", "4s 0 of 0 +0 left 0s false true"}
+		if !slices.Equal(got, want) {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+	})
+}

@@ -33,6 +33,7 @@ type snapshots struct {
 	announce bool          // progress has changed, and no transaction or chunk says so
 	busy     map[*ChunkRange]bool
 	planning map[*eventstore.SnapshotTable]bool
+	begun    map[*eventstore.SnapshotTable]tableBegin
 	listing  bool
 	opening  []*reading // want a window
 	open     []*reading // have one
@@ -59,7 +60,7 @@ func newSnapshots(cfg *Config, source SnapshotSource, text string) (*snapshots, 
 	}
 	return &snapshots{SnapshotConfig: cfg.Snapshot, source: source, chunkBytes: max(cfg.MaxBytes/32/cfg.Snapshot.Readers, 1), logger: cfg.Logger, hooks: cfg.Hooks,
 		prefix: ChunkPrefix + rand.Text() + "-", pace: pace{perSecond: cfg.Snapshot.RowsPerSecond}, progress: p, changed: make(chan struct{}),
-		busy: map[*ChunkRange]bool{}, planning: map[*eventstore.SnapshotTable]bool{}}, nil
+		busy: map[*ChunkRange]bool{}, planning: map[*eventstore.SnapshotTable]bool{}, begun: map[*eventstore.SnapshotTable]tableBegin{}}, nil
 }
 
 // text is what positions say.
@@ -329,6 +330,7 @@ func (s *snapshots) readPart(ctx context.Context, chunks ChunkReader, t *task) e
 			s.report(r)
 			return s.pace.wait(ctx, len(r.chunk.Rows))
 		}
+		s.hooks.snapshot(SnapshotInfo{Schema: t.table.Schema, Table: t.table.Table, Request: t.table.Request, Discarded: string(why)})
 		s.logger.Debug("a chunk is read again", "table", t.table.Schema+"."+t.table.Table, "rows", rows, "why", string(why))
 		if !s.holds(t) {
 			return nil
@@ -443,13 +445,36 @@ func (s *snapshots) yield(ctx context.Context) error {
 
 // report tells of a chunk that is in the queue.
 func (s *snapshots) report(r *reading) {
+	n := len(r.chunk.Rows)
 	s.mu.Lock()
-	info := SnapshotInfo{Schema: r.schema, Table: r.table.Table, Request: r.table.Request, Rows: r.table.Rows, Estimate: r.table.Estimate, Done: r.done}
+	begin, known := s.begun[r.table]
+	if !known {
+		begin = tableBegin{r.viewed, r.table.Rows - uint64(n)}
+		s.begun[r.table] = begin
+	}
+	if r.done {
+		delete(s.begun, r.table)
+	}
+	info := SnapshotInfo{Chunk: n, Left: begin.left(r.table, time.Now()), Schema: r.schema, Table: r.table.Table, Request: r.table.Request, Rows: r.table.Rows, Estimate: r.table.Estimate, Done: r.done}
 	s.mu.Unlock()
 	if info.Done {
 		s.logger.Info("snapshot of a table done", "table", info.Schema+"."+info.Table, "request", info.Request, "rows", info.Rows)
 	}
 	s.hooks.snapshot(info)
+}
+
+// tableBegin is when this session began to read a table, and how many rows had been read before.
+type tableBegin struct {
+	at   time.Time
+	rows uint64
+}
+
+// left is how long the rest of the table takes at the pace since then.
+func (b tableBegin) left(t *eventstore.SnapshotTable, now time.Time) time.Duration {
+	if t.Rows <= b.rows || t.Estimate <= t.Rows {
+		return 0
+	}
+	return time.Duration(float64(now.Sub(b.at)) * float64(t.Estimate-t.Rows) / float64(t.Rows-b.rows))
 }
 
 // pace keeps a number of rows to a second. Safe for concurrent use.
