@@ -92,6 +92,9 @@ func (l *Log) createTopic(ctx context.Context, name string, partitions int, sett
 		}
 		for _, t := range res.Topics {
 			if code := kafka.Error(t.ErrorCode); code != 0 && code != kafka.TopicAlreadyExists {
+				if code == kafka.InvalidReplicationFactor && l.cfg.isData(name) {
+					code = kafka.BrokerNotAvailable // there were enough when the log was begun: they come back
+				}
 				return fmt.Errorf("%w: %s", code, t.ErrorMessage)
 			}
 		}
