@@ -45,6 +45,7 @@ func run() int {
 	cfg.Seed = uint64(number("SEED", 0, "seed of load and kills, 0 by chance"))
 	cfg.Rows = number("ROWS", 1_000_000, "rows of each large table")
 	sizeRows = number("SIZE", 10_000_000, "rows of the table that is larger than memory")
+	paceRate = number("PACE", 30_000, "limit on the rows a second beside the steady stream, 0 for none")
 	sizeRate = number("LIMIT", 50_000, "limit on the rows a second of that one")
 	cfg.Kills = number("KILLS", 20, "how often the relay is killed")
 	cfg.Hot = number("HOT", 2000, "rows of each small table")
@@ -94,8 +95,8 @@ func run() int {
 }
 
 var (
-	usages             string
-	sizeRows, sizeRate int
+	usages                       string
+	sizeRows, sizeRate, paceRate int
 )
 
 // each does one part on every server, and prints the figures.
@@ -114,6 +115,7 @@ func each(ctx context.Context, part string, cfg snapshot.Config, kinds []servers
 				report = r
 			}
 		case "pace":
+			cfg.RowsPerSecond = paceRate
 			var p *snapshot.Pace
 			if p, err = snapshot.RunPace(ctx, cfg); p != nil {
 				report = p
