@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -267,6 +268,8 @@ func TestReadersAgree(t *testing.T) {
 
 // Whatever is lost and late, members that live come to one leader, terms rise, and each term has one.
 func TestLossyList(t *testing.T) {
+	// The race detector of Go 1.26 crashes when two threads run timers of one bubble at the same time: they share its thread state (runtime/time.go, unlockAndRun).
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	terms := 0
 	for seed := range uint64(40) {
 		synctest.Test(t, func(t *testing.T) {
@@ -315,10 +318,10 @@ func TestLossyList(t *testing.T) {
 			mu.Lock()
 			before := len(byTerm)
 			mu.Unlock()
-			time.Sleep(time.Hour)
+			time.Sleep(2 * time.Minute)
 			mu.Lock()
 			if terms += before; len(byTerm) != before {
-				t.Errorf("seed %d: %d terms, an hour later %d", seed, before, len(byTerm))
+				t.Errorf("seed %d: %d terms, two minutes later %d", seed, before, len(byTerm))
 			}
 			mu.Unlock()
 			cancel()

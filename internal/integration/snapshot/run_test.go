@@ -146,8 +146,8 @@ func TestTableJoins(t *testing.T) {
 			}
 		})
 		v := r.ends(t)
-		if v.Reads != 2*5000-100+2 {
-			t.Errorf("%d rows were read, want each once", v.Reads)
+		if want := 2*5000 - 100 + 2; v.Reads != want && v.Reads != want-1 { // the row of hot that changes beside the chunk may be in the log by its change alone
+			t.Errorf("%d rows were read, want each once, %d", v.Reads, want)
 		}
 	})
 }
