@@ -3,7 +3,7 @@
 //
 //   - schema: the tables, and the accounts with what each may do.
 //   - load: shopkeepers and customers, who change the tables all the time.
-//   - home, product: the two read models.
+//   - home, product: the two read models, with their tests: what to copy.
 //   - freshness: how long a commit takes to become a document.
 //   - page: a browser's view of a tree while it changes.
 //   - check: the log against the database's own binlog, the documents against SQL.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os/exec"
 
+	"github.com/go-sql-driver/mysql"
+
 	"github.com/millrace-go/millrace/examples/bmart/schema"
 	"github.com/millrace-go/millrace/internal/integration/history"
 	"github.com/millrace-go/millrace/internal/integration/servers"
@@ -31,7 +33,7 @@ func (s *supervisor) startDatabase(ctx context.Context) (*database, error) {
 	d := &database{
 		flavor: s.cfg.DB,
 		relay:  schema.Account{User: servers.CDCUser, Password: servers.CDCPassword},
-		reader: schema.Reader(rand.Text(), kind == servers.MariaDB),
+		reader: schema.Reader(rand.Text()),
 	}
 	address, err := s.startServer(ctx, kind, d)
 	if err != nil {
@@ -76,6 +78,22 @@ func (s *supervisor) startServer(ctx context.Context, kind servers.Kind, d *data
 	s.say("database: %s", c.address.Origin)
 	d.tool, d.toolAddr = c.binlogTool(), "127.0.0.1:3306"
 	return c.address, nil
+}
+
+const idleConnections = 8
+
+// openDatabase opens the shop's database as one of its accounts.
+func openDatabase(addr, user, password string) (*sql.DB, error) {
+	c := mysql.NewConfig()
+	c.Net, c.Addr, c.User, c.Passwd, c.DBName = "tcp", addr, user, password, schema.Database
+	c.InterpolateParams = true
+	connector, err := mysql.NewConnector(c)
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxIdleConns(idleConnections)
+	return db, nil
 }
 
 // executed returns everything the server has committed, as a GTID set.

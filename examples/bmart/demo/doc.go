@@ -9,6 +9,6 @@
 // standard input ends they drain and exit: so they end with the supervisor, however that ends. Database, Kafka and sinks are servers of this
 // run alone, killed by the kernel when the supervisor dies.
 //
-// Each program logs in as its own account with the rights it needs: the relay may read the binlog, the projectors may read the tables,
-// the load may change rows.
+// Each program logs in as its own account with the rights it needs: the relay may read the binlog, the load may change rows, the check may read them. The
+// projectors have no account: they make documents from the log alone, and keep its rows in a folder that goes with the run.
 package demo

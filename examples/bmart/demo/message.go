@@ -12,12 +12,13 @@ import (
 
 // task is what a child process has to do: one line of JSON on its standard input.
 type task struct {
-	Flavor   string   `json:"flavor"`
-	Addr     string   `json:"addr"`
-	User     string   `json:"user"`
-	Password string   `json:"password"`
+	Flavor   string   `json:"flavor,omitempty"`
+	Addr     string   `json:"addr,omitempty"`
+	User     string   `json:"user,omitempty"`
+	Password string   `json:"password,omitempty"`
 	Brokers  []string `json:"brokers"`
 	Sink     sinkSpec `json:"sink"`
+	StateDir string   `json:"state_dir,omitempty"` // of the projectors' local state
 	Break    string   `json:"break,omitempty"`
 }
 
@@ -30,7 +31,7 @@ type report struct {
 	// Began and tail.
 	CSN  eventstore.CSN `json:"csn,omitempty"`
 	Tail int            `json:"tail,omitempty"` // transactions in the tail
-	// Records of a flush, or documents of a window.
+	// Records of a flush.
 	Records int           `json:"records,omitempty"`
 	Took    time.Duration `json:"took,omitempty"` // of a flush
 	// Snapshot: how far it is.
@@ -52,7 +53,7 @@ const (
 	eventSnapshot = "snapshot" // a relay has read rows of a table
 	eventRetry    = "retry"    // something that may pass has failed
 	eventWritten  = "written"  // the sink has acknowledged documents
-	eventWindow   = "window"   // a projector has written and recorded a window
+	eventProgress = "progress" // a read model has everything up to a csn
 	eventHalt     = "halt"     // a projector has stopped for good
 )
 

@@ -2,28 +2,20 @@ package demo
 
 import (
 	"context"
-	"database/sql"
 	"log/slog"
 	"time"
 
-	"github.com/go-sql-driver/mysql"
-
 	"github.com/millrace-go/millrace/examples/bmart/home"
 	"github.com/millrace-go/millrace/examples/bmart/product"
-	"github.com/millrace-go/millrace/examples/bmart/schema"
 	"github.com/millrace-go/millrace/projector"
+	"github.com/millrace-go/millrace/projector/pebblestate"
 )
 
 // window is how long changes are collected before their documents are written: the page shows them while one looks.
 const window = 50 * time.Millisecond
 
-// runProjector is the projector process.
+// runProjector is the projector process. It has the log and the sink, and a folder for the rows: no database.
 func runProjector(ctx context.Context, t task, out *reporter, logger *slog.Logger) error {
-	db, err := openDatabase(t.Addr, t.User, t.Password)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
 	log, err := openLog(t.Brokers, logger)
 	if err != nil {
 		return err
@@ -34,23 +26,21 @@ func runProjector(ctx context.Context, t task, out *reporter, logger *slog.Logge
 		return err
 	}
 	defer sink.close()
-	database := projector.MariaDB(db)
-	if t.Flavor == "mysql" {
-		database = projector.MySQL(db)
+	states, err := pebblestate.New(pebblestate.Config{Dir: t.StateDir, Logger: logger})
+	if err != nil {
+		return err
 	}
 	runner, err := projector.NewRunner(projector.Config{
 		Log:   log,
 		Sinks: []projector.Sink{&tellingSink{Sink: breakSink(sink.Sink, t.Break), out: out}},
 		Projectors: []projector.Projector{
-			home.Projector(database, t.Sink.target(home.Name)),
+			home.Projector(t.Sink.target(home.Name)),
 			product.Projector(t.Sink.target(product.Name)),
 		},
+		States: states,
 		Window: window,
 		Logger: logger,
 		Hooks: projector.Hooks{
-			OnWindow: func(i projector.WindowInfo) {
-				out.send(report{Event: eventWindow, Kind: i.Projector, CSN: i.CSN, Records: i.Documents})
-			},
 			OnRetry: func(i projector.RetryInfo) {
 				out.send(report{Event: eventRetry, Kind: i.Projector, Text: i.Step + ": " + i.Err.Error()})
 			},
@@ -62,23 +52,7 @@ func runProjector(ctx context.Context, t task, out *reporter, logger *slog.Logge
 	return runner.Run(ctx)
 }
 
-const idleConnections = 8
-
-// openDatabase opens the shop's database as one of its accounts.
-func openDatabase(addr, user, password string) (*sql.DB, error) {
-	c := mysql.NewConfig()
-	c.Net, c.Addr, c.User, c.Passwd, c.DBName = "tcp", addr, user, password, schema.Database
-	c.InterpolateParams = true
-	connector, err := mysql.NewConnector(c)
-	if err != nil {
-		return nil, err
-	}
-	db := sql.OpenDB(connector)
-	db.SetMaxIdleConns(idleConnections)
-	return db, nil
-}
-
-// tellingSink reports which documents its sink has acknowledged, and when.
+// tellingSink reports which documents its sink has acknowledged, and when, and the progress.
 type tellingSink struct {
 	projector.Sink
 	out *reporter
@@ -95,5 +69,13 @@ func (s *tellingSink) Apply(ctx context.Context, t projector.Target, generation 
 		}
 	}
 	s.out.send(m)
+	return nil
+}
+
+func (s *tellingSink) SaveProgress(ctx context.Context, name string, p projector.Progress) error {
+	if err := s.Sink.SaveProgress(ctx, name, p); err != nil {
+		return err
+	}
+	s.out.send(report{Event: eventProgress, Kind: name, CSN: p.CSN})
 	return nil
 }

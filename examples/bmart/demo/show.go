@@ -94,13 +94,14 @@ func (m *meter) status() page.Status {
 			{Name: "database", Kind: s.cfg.DB, Figure: fmt.Sprintf("%.0f rows/s", m.loadRate), Note: fmt.Sprintf("%d rows changed", loaded)},
 			{Name: "relay", Kind: fmt.Sprintf("process %d", relayPID), Figure: fmt.Sprintf("%d started", relays), Note: fmt.Sprintf("%d tails finished", s.tails.Load())},
 			{Name: "log", Kind: s.kafkaName, Figure: fmt.Sprintf("%.0f rows/s", m.logRate), Note: fmt.Sprintf("csn %d", csn)},
-			{Name: "projectors", Kind: fmt.Sprintf("process %d", projectorPID), Figure: fmt.Sprintf("%d started", projectors), Note: "home: Query · product: Fold"},
+			{Name: "projectors", Kind: fmt.Sprintf("process %d", projectorPID), Figure: fmt.Sprintf("%d started", projectors), Note: "home, product: Join"},
 			{Name: "sink", Kind: s.cfg.Sink, Figure: fmt.Sprintf("%.0f documents/s", m.documentRate), Note: fmt.Sprintf("%d written", documents)},
 		},
 	}
 	for _, kind := range []string{home.Name, product.Name} {
 		f := s.tracker.Summary(kind, time.Now().Add(-freshSpan))
-		status.Freshness = append(status.Freshness, page.Freshness{Kind: kind, P50: float64(f.P50) / 1e6, P99: float64(f.P99) / 1e6, Samples: f.Samples})
+		behind := uint64(csn - min(csn, s.tracker.Reached(kind)))
+		status.Freshness = append(status.Freshness, page.Freshness{Kind: kind, P50: float64(f.P50) / 1e6, P99: float64(f.P99) / 1e6, Samples: f.Samples, Behind: behind})
 	}
 	return status
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -167,11 +168,14 @@ func (s *supervisor) start(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	t := task{Flavor: s.db.flavor, Addr: s.db.addr, Brokers: s.brokers, Sink: s.spec, Break: s.cfg.Break}
-	t.User, t.Password = s.db.relay.User, s.db.relay.Password
-	s.relay = s.startProcess(RelayChild, t)
-	t.User, t.Password = s.db.reader.User, s.db.reader.Password
-	s.projector = s.startProcess(ProjectorChild, t)
+	stateDir, err := os.MkdirTemp("", "bmart-state-")
+	if err != nil {
+		return fmt.Errorf("folder of the local state: %w", err)
+	}
+	s.atEnd(func() error { return os.RemoveAll(stateDir) })
+	s.relay = s.startProcess(RelayChild, task{Flavor: s.db.flavor, Addr: s.db.addr, User: s.db.relay.User, Password: s.db.relay.Password,
+		Brokers: s.brokers, Break: s.cfg.Break})
+	s.projector = s.startProcess(ProjectorChild, task{Brokers: s.brokers, Sink: s.spec, StateDir: stateDir, Break: s.cfg.Break})
 	return nil
 }
 
@@ -255,13 +259,15 @@ func (s *supervisor) reported(line []byte) (working bool) {
 		s.retries.Add(1)
 	case eventHalt:
 		s.failed(fmt.Errorf("%s halted at csn %d: %s", m.Kind, m.CSN, m.Text))
+	case eventProgress:
+		s.tracker.Complete(m.Kind, m.CSN)
 	case eventWritten:
 		s.written.Add(int64(len(m.Written)))
 		for _, w := range m.Written {
 			s.tracker.Written(freshness.Document{Kind: m.Kind, ID: w.ID}, w.CSN, m.At)
 		}
 	}
-	return m.Event == eventBegan || m.Event == eventWindow
+	return m.Event == eventBegan || m.Event == eventProgress
 }
 
 // committed takes the load's commits.

@@ -2,7 +2,8 @@
 // is written in the sink.
 //
 // A commit is recognised in the log by a product and the updated_at it gave it, which tells its CSN; a document contains it when it was
-// written from that CSN or a later one. The three reports come from different processes, in any order.
+// written from that CSN or a later one. The reports come from different processes, in any order. A commit that leaves its document as it is
+// (a price of something that is not in stock, say) is no sample: its document is not written.
 package freshness
 
 import (
@@ -19,7 +20,9 @@ type Tracker struct {
 	commits recent[mark, *commit]
 	waiting map[Document][]*commit // commits whose CSN is known, by the document they should reach
 	written map[Document][]write
-	samples map[string][]sample // by kind
+	// complete are the CSNs up to which a kind has every document, rising.
+	complete map[string][]eventstore.CSN
+	samples  map[string][]sample // by kind
 }
 
 // Document names a document of a read model.
@@ -53,13 +56,14 @@ const (
 	maxCommits  = 50_000  // that wait for the other report
 	maxWrites   = 8       // remembered of a document
 	maxWaiting  = 64      // commits that wait for one document
+	maxComplete = 1_000   // remembered of a kind
 	maxSamples  = 200_000 // of a kind
 	dropSamples = maxSamples / 4
 )
 
 // NewTracker returns a tracker that knows nothing.
 func NewTracker() *Tracker {
-	return &Tracker{waiting: map[Document][]*commit{}, written: map[Document][]write{}, samples: map[string][]sample{}}
+	return &Tracker{waiting: map[Document][]*commit{}, written: map[Document][]write{}, complete: map[string][]eventstore.CSN{}, samples: map[string][]sample{}}
 }
 
 // Committed says that a commit which gave the product this updated_at returned at a time, and which documents it should change.
@@ -102,6 +106,45 @@ func (t *Tracker) Written(d Document, csn eventstore.CSN, at time.Time) {
 	}
 }
 
+// Complete says that the sink has every document of a kind as it is after a CSN. Commits up to it that wait for a document have left it as it was.
+func (t *Tracker) Complete(kind string, csn eventstore.CSN) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	known := t.complete[kind]
+	if n := len(known); n > 0 && known[n-1] >= csn {
+		return
+	}
+	if known = append(known, csn); len(known) > 2*maxComplete {
+		known = slices.Delete(known, 0, maxComplete)
+	}
+	t.complete[kind] = known
+	for d, waiting := range t.waiting {
+		if d.Kind != kind {
+			continue
+		}
+		if t.waiting[d] = slices.DeleteFunc(waiting, func(c *commit) bool { return c.csn <= csn }); len(t.waiting[d]) == 0 {
+			delete(t.waiting, d)
+		}
+	}
+}
+
+// Reached returns the last CSN up to which a kind was said to be complete.
+func (t *Tracker) Reached(kind string) eventstore.CSN {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if known := t.complete[kind]; len(known) > 0 {
+		return known[len(known)-1]
+	}
+	return 0
+}
+
+// unchanged tells whether a kind was complete with a commit before a later write, whose CSN is 0 where there is none.
+func (t *Tracker) unchanged(kind string, commit, written eventstore.CSN) bool {
+	known := t.complete[kind]
+	i, _ := slices.BinarySearch(known, commit)
+	return i < len(known) && (written == 0 || known[i] < written)
+}
+
 func (t *Tracker) commit(m mark) *commit {
 	c, ok := t.commits.get(m)
 	if !ok {
@@ -117,11 +160,15 @@ func (t *Tracker) match(c *commit) {
 		return
 	}
 	for _, d := range c.documents {
-		i := slices.IndexFunc(t.written[d], func(w write) bool { return w.csn >= c.csn })
-		if i >= 0 {
-			w := t.written[d][i]
+		var w write
+		if i := slices.IndexFunc(t.written[d], func(w write) bool { return w.csn >= c.csn }); i >= 0 {
+			w = t.written[d][i]
+		}
+		switch {
+		case t.unchanged(d.Kind, c.csn, w.csn):
+		case w.csn != 0:
 			t.add(d.Kind, w.at, w.at.Sub(c.at))
-		} else if len(t.waiting[d]) < maxWaiting {
+		case len(t.waiting[d]) < maxWaiting:
 			t.waiting[d] = append(t.waiting[d], c)
 		}
 	}

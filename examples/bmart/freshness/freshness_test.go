@@ -51,6 +51,39 @@ func TestTrackerOpen(t *testing.T) {
 	}
 }
 
+// A commit that has left its document as it was is no sample, in whatever order that is learnt.
+func TestTrackerUnchanged(t *testing.T) {
+	start := time.Now()
+	doc := freshness.Document{Kind: "home", ID: "7"}
+	projector := []func(*freshness.Tracker){
+		func(t *freshness.Tracker) { t.Complete("product", 9) }, // another kind
+		func(t *freshness.Tracker) { t.Complete("home", 6) },
+		func(t *freshness.Tracker) { t.Written(doc, 8, start.Add(time.Second)) },
+		func(t *freshness.Tracker) { t.Complete("home", 8) },
+	}
+	for _, at := range []int{0, 1, 2, 3, 4} { // when the commits of csn 5 and 7 are known
+		tracker := freshness.NewTracker()
+		for i := range len(projector) + 1 {
+			if i == at {
+				for csn, product := range map[eventstore.CSN]uint64{5: 1, 7: 2} {
+					tracker.Committed(product, "x", start, doc)
+					tracker.Logged(product, "x", csn)
+				}
+			}
+			if i < len(projector) {
+				projector[i](tracker)
+			}
+		}
+		got := tracker.Summary("home", time.Time{})
+		if want := (freshness.Summary{Samples: 1, P50: time.Second, P99: time.Second, Max: time.Second}); got != want {
+			t.Errorf("known at %d: %+v, want %+v", at, got, want)
+		}
+		if n := tracker.Open("home"); n != 0 {
+			t.Errorf("known at %d: %d open", at, n)
+		}
+	}
+}
+
 func TestSummary(t *testing.T) {
 	tracker, start := freshness.NewTracker(), time.Now()
 	for i := 1; i <= 100; i++ {

@@ -45,12 +45,13 @@ type Stage struct {
 	Note   string `json:"note"`
 }
 
-// Freshness is how long commits take to become documents of a read model, in milliseconds, over the last seconds.
+// Freshness is how long commits take to become documents of a read model, in milliseconds, over the last seconds, and how far it is behind the log.
 type Freshness struct {
 	Kind    string  `json:"kind"`
 	P50     float64 `json:"p50"`
 	P99     float64 `json:"p99"`
 	Samples int     `json:"samples"`
+	Behind  uint64  `json:"behind"` // csns of the log that it does not have yet
 }
 
 // Change is one row's change.

@@ -1,11 +1,7 @@
-// Package product is the read model of single products with their stock: a Fold, made from the log alone.
+// Package product is the read model of single products with their stock: a Join of two tables.
 package product
 
-import (
-	"strconv"
-
-	"github.com/millrace-go/millrace/projector"
-)
+import "github.com/millrace-go/millrace/projector"
 
 // Name is the name of the projector and of its target.
 const Name = "product"
@@ -17,57 +13,45 @@ type Document struct {
 	Name      string  `json:"name"`
 	Note      *string `json:"note,omitempty"`
 	Price     string  `json:"price"` // a decimal's text
-	Qty       int     `json:"qty"`
+	Qty       int     `json:"qty"`   // 0 without a row of stock
 	UpdatedAt string  `json:"updated_at"`
 }
 
-// row is a row of table product.
-type row struct {
-	ID         uint64  `json:"id"`
-	CategoryID uint64  `json:"category_id"`
-	Name       string  `json:"name"`
-	Note       *string `json:"note"`
-	Price      string  `json:"price"`
-	UpdatedAt  string  `json:"updated_at"`
-}
+type (
+	productRow struct {
+		ID         uint64  `json:"id"`
+		CategoryID uint64  `json:"category_id"`
+		Name       string  `json:"name"`
+		Note       *string `json:"note"`
+		Price      string  `json:"price"`
+		UpdatedAt  string  `json:"updated_at"`
+	}
+	stockRow struct {
+		ProductID uint64 `json:"product_id"`
+		Qty       int    `json:"qty"`
+	}
+)
 
-// stock is a row of table stock.
-type stock struct {
-	ProductID uint64 `json:"product_id"`
-	Qty       int    `json:"qty"`
+var (
+	products = projector.NewTable("bmart.product", func(p *productRow) uint64 { return p.ID })
+	stocks   = projector.NewTable("bmart.stock", func(s *stockRow) uint64 { return s.ProductID })
+	stockOf  = projector.HasOne(products, stocks, func(s *stockRow) uint64 { return s.ProductID })
+)
+
+func build(v *projector.View, p *productRow) (*Document, error) {
+	d := &Document{ID: p.ID, Category: p.CategoryID, Name: p.Name, Note: p.Note, Price: p.Price, UpdatedAt: p.UpdatedAt}
+	if s, found := stockOf.Of(v, p); found {
+		d.Qty = s.Qty
+	}
+	return d, nil
 }
 
 // Projector returns the read model with its documents in target.
-func Projector(target projector.Target) projector.Projector {
-	return projector.Fold[Document]{
+func Projector(target projector.Target) projector.Join[productRow, uint64, Document] {
+	return projector.Join[productRow, uint64, Document]{
 		Name: Name, Version: 1, Target: target,
-		Sources: []projector.Source[Document]{
-			projector.OnRow("bmart.product", func(r *row) []string { return id(r.ID) }, onProduct),
-			projector.OnRow("bmart.stock", func(r *stock) []string { return id(r.ProductID) }, onStock),
-		},
+		Root:  products,
+		Reads: []projector.Readable{stockOf},
+		Build: build,
 	}
-}
-
-func id(n uint64) []string { return []string{strconv.FormatUint(n, 10)} }
-
-func onProduct(d *projector.Doc[Document], _, now *row) error {
-	if now == nil {
-		d.Delete()
-		return nil
-	}
-	d.Data = Document{ID: now.ID, Category: now.CategoryID, Name: now.Name, Note: now.Note, Price: now.Price, UpdatedAt: now.UpdatedAt, Qty: d.Data.Qty}
-	return nil
-}
-
-// onStock sets the quantity. The shop writes both rows in one transaction, so no document is ever made of a stock alone.
-func onStock(d *projector.Doc[Document], _, now *stock) error {
-	switch {
-	case now != nil:
-		d.Data.Qty = now.Qty
-	case d.Exists():
-		d.Data.Qty = 0
-	default:
-		d.Delete()
-	}
-	return nil
 }

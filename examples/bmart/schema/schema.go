@@ -30,7 +30,6 @@ var schema string
 type Account struct {
 	User, Password string
 	Rights         string // as in GRANT rights ON bmart.*
-	Global         string // as in GRANT rights ON *.*; may be empty
 }
 
 // Shop is the account of the load: it changes rows.
@@ -38,14 +37,9 @@ func Shop(password string) Account {
 	return Account{User: "shop", Password: password, Rights: "SELECT, INSERT, UPDATE, DELETE"}
 }
 
-// Reader is the account of the projectors and of the check: it only reads. On MariaDB it may also ask how far the binlog is committed, which
-// a Query waits for; MySQL tells that everyone.
-func Reader(password string, mariadb bool) Account {
-	a := Account{User: "reader", Password: password, Rights: "SELECT"}
-	if mariadb {
-		a.Global = "BINLOG MONITOR"
-	}
-	return a
+// Reader is the account of the check: it only reads. The projectors need none.
+func Reader(password string) Account {
+	return Account{User: "reader", Password: password, Rights: "SELECT"}
 }
 
 // Create makes the database, its tables and the accounts. db is an administrator's.
@@ -59,14 +53,10 @@ func Create(ctx context.Context, db *sql.DB, accounts ...Account) error {
 		}
 	}
 	for _, a := range accounts {
-		statements := []string{
+		for _, statement := range []string{
 			"CREATE USER '" + a.User + "'@'%' IDENTIFIED BY '" + a.Password + "'",
 			"GRANT " + a.Rights + " ON " + Database + ".* TO '" + a.User + "'@'%'",
-		}
-		if a.Global != "" {
-			statements = append(statements, "GRANT "+a.Global+" ON *.* TO '"+a.User+"'@'%'")
-		}
-		for _, statement := range statements {
+		} {
 			if _, err := db.ExecContext(ctx, statement); err != nil {
 				return fmt.Errorf("create account %s: %w", a.User, err)
 			}

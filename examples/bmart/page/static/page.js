@@ -91,6 +91,7 @@ const showFreshness = (kinds) => {
     e.querySelector("h3").textContent = k.kind;
     e.querySelector(".p50").textContent = k.samples ? milliseconds(k.p50) : "–";
     e.querySelector(".p99").textContent = k.samples ? milliseconds(k.p99) : "–";
+    e.querySelector(".behind").textContent = k.behind;
     const h = (history[k.kind] ||= []);
     if (k.samples) h.push([k.p50, k.p99]);
     if (h.length > 120) h.shift();
