@@ -17,6 +17,9 @@ var ErrDefinition = errors.New("the read model was built by a newer version of i
 // Build depends on something besides its rows. Raise the Version.
 var ErrDefinitionChanged = errors.New("the definition makes other documents than before: raise its Version")
 
+// ErrParked is returned to waiters of a projector that has written everything but documents that cannot be made: [Status.Parked] counts them.
+var ErrParked = errors.New("documents are parked")
+
 // DocumentError says that a document cannot be made or stored. It never holds document text.
 type DocumentError struct {
 	Projector string

@@ -21,6 +21,11 @@ import (
 // not, and a change of what was read makes those anew. They cost memory for each document: declare a relation where there is one. Where the local state is lost, a Join with
 // free reads writes all its documents again.
 //
+// # Rows that go round in a circle
+//
+// A document that would read rows without end ([ErrTooDeep]) is parked: it stays in the sink as it was, the others go on, and a change of any row on the circle
+// makes it again. [Status.Parked] counts such documents, the log has a warning, and waiters get [ErrParked]. A new process tries them again.
+//
 // # Rows that many documents show
 //
 // A change that concerns more than SpreadAbove documents does not hold the others up: those documents are marked in the local state, and made between the

@@ -23,13 +23,25 @@ func (e *joinEngine) taken(row *eventstore.RowChange, do func() error) error {
 	if row.CSN != e.csn {
 		e.whole, e.csn = e.csn, row.CSN
 	}
+	e.place = row.Place
 	if err := guard(do); err != nil {
 		return err
 	}
-	if e.uncommitted++; e.uncommitted >= commitChanges {
-		return e.commit(e.whole)
+	if e.uncommitted++; e.uncommitted < commitChanges {
+		return nil
 	}
-	return nil
+	e.meta.Broken = nil
+	return e.commit(e.whole)
+}
+
+// breathe counts a row of a walk, and ends the group at hand when it is large. The change is then applied again after a crash, as if it had not been.
+func (e *joinEngine) breathe() error {
+	if e.uncommitted++; e.uncommitted < commitChanges {
+		return nil
+	}
+	place := e.place
+	e.meta.Broken = &place
+	return e.commit(e.whole)
 }
 
 // apply takes one changed row: the walk from its image before, the row, the walk from its image after. Walks see the state with all earlier changes
@@ -38,8 +50,9 @@ func (e *joinEngine) taken(row *eventstore.RowChange, do func() error) error {
 func (e *joinEngine) apply(t *planTable, row *eventstore.RowChange) (err error) {
 	e.image = e.image[:0]
 	var now, logged any
+	whole := true
 	if row.After != nil {
-		if e.image, err = t.trim(e.image, row.After); err != nil {
+		if e.image, whole, err = t.trim(e.image, row.After); err != nil {
 			return fmt.Errorf("after image: %w", err)
 		}
 		if now, err = t.decode(e.image); err != nil {
@@ -63,12 +76,14 @@ func (e *joinEngine) apply(t *planTable, row *eventstore.RowChange) (err error) 
 	if err != nil {
 		return err
 	}
-	unchanged := now != nil && old != nil && bytes.Equal(stored, e.image) // no column that counts
+	unchanged := now != nil && old != nil && bytes.Equal(stored, e.image) && // no column that counts
+		(e.meta.Broken == nil || *e.meta.Broken != row.Place)
 	if now != nil && row.Before != nil {
 		if logged, err = e.loggedBefore(t, key, row.Before, stored); err != nil {
 			return err
 		}
 	}
+	e.countShort(t, stored, now != nil, whole)
 	if logged != nil && (old == nil || now != nil) {
 		// The log knows another state of the row than this one; whatever that concerned is made, too.
 		if err := e.walkFrom(t, key, logged); err != nil {
@@ -88,7 +103,7 @@ func (e *joinEngine) apply(t *planTable, row *eventstore.RowChange) (err error) 
 
 // loggedBefore returns the log's image before a change where it differs from the stored row.
 func (e *joinEngine) loggedBefore(t *planTable, key, before, stored []byte) (any, error) {
-	image, err := t.trim(e.borrow(), before)
+	image, _, err := t.trim(e.borrow(), before)
 	defer e.release(image)
 	if err != nil {
 		return nil, fmt.Errorf("before image: %w", err)
@@ -220,10 +235,11 @@ func (e *joinEngine) truncate(_ eventstore.SchemaOp, row *eventstore.RowChange) 
 		}
 		for _, key := range keys {
 			err := e.taken(row, func() error {
-				old, err := e.get(t.joinTable, key)
+				old, image, err := e.stored(t, key)
 				if err != nil || old == nil {
 					return err
 				}
+				e.countShort(t, image, false, false)
 				return e.remove(t, key, old)
 			})
 			if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/millrace-go/millrace/eventstore"
 )
 
-// commitChanges is after how many changes the local state commits at the latest, also within a transaction: to apply a change again does no harm,
-// and nothing is built before its end.
+// commitChanges is after how many changes, or rows that their walks have passed, the local state commits at the latest, also within a transaction or a walk:
+// to apply a change again does no harm, and nothing is built before the transaction's end.
 const commitChanges = 10_000
 
 // joinSettings are the numbers of a [Join].
@@ -22,8 +22,8 @@ type joinSettings struct {
 	spreadAbove, bytesPerSecond, cacheBytes int
 }
 
-// joinEngine is a [Join] at work. Files: join_engine.go (its life), join_change.go (a change comes in), join_walk.go (which documents it concerns), join_flush.go and
-// join_spread.go (documents go out), join_rows.go and join_parts.go (what builds read).
+// joinEngine is a [Join] at work. Files: join_engine.go (its life), join_change.go (a change comes in), join_walk.go (which documents it concerns), join_flush.go,
+// join_spread.go and join_park.go (documents go out, or not), join_rows.go and join_parts.go (what builds read).
 //
 // Invariants: the state holds the rows as they are after every change with csn <= e.csn that was handed over; a document that is not
 // in the sink as the state has it is in dirty, or marked in the state (and then spread is on), or its change is at or below the floor.
@@ -40,15 +40,19 @@ type joinEngine struct {
 
 	// floor is what the sink has everything of: the progress at the start. Changes at or below it concern no document.
 	floor eventstore.CSN
+	// most is how many documents wait for their window's end: those of a transaction that concerns more are spread.
+	most int
 	// virgin says that nothing was ever built from this state: what is kept of builds need not be looked for.
 	virgin      bool
 	csn, whole  eventstore.CSN // the transaction of the last change; the last whole one before it
+	place       eventstore.Place
 	uncommitted int
 
 	walk  walk
 	dirty map[string]*dirtyDoc // by the root's key
 	order []*dirtyDoc          // in the order of their first change
 	spread
+	parking
 	large map[string]largeDoc
 	sent  map[string]*sentDoc // by id, while they are on their way
 	image []byte
@@ -65,16 +69,20 @@ type joinMeta struct {
 	CSN        eventstore.CSN `json:"csn"`        // every transaction up to it is in the state
 	Recorded   int            `json:"recorded"`   // free reads
 	Coarse     bool           `json:"coarse"`     // some are of whole tables
+	// Broken is the change that a group has ended in the middle of.
+	Broken *eventstore.Place `json:"broken,omitempty"`
+	// Short counts the rows that lack columns, by table.
+	Short map[int]*shortRows `json:"short,omitempty"`
 }
 
-const joinFormat = 1
+const joinFormat = 2
 
 // newMark returns a text that no row holds.
 func newMark() string { return rand.Text() }
 
 // openJoin opens the local state, or begins it anew where it is not the one of this read model, and finds out which documents have to be written.
 func openJoin(ctx context.Context, l *loop, plan *joinPlan, settings joinSettings, progress eventstore.CSN) (_ *joinEngine, err error) {
-	e := &joinEngine{loop: l, joinPlan: plan, settings: settings, mark: newMark(), floor: progress,
+	e := &joinEngine{loop: l, joinPlan: plan, settings: settings, mark: newMark(), floor: progress, most: max(l.cfg.WindowTargets, settings.spreadAbove),
 		loose: make([]bool, len(plan.parts)), byName: map[table]*planTable{}, dirty: map[string]*dirtyDoc{}, large: map[string]largeDoc{},
 		sent: map[string]*sentDoc{}, walk: walk{seen: map[string]bool{}}}
 	for _, t := range plan.tables {

@@ -26,6 +26,8 @@ type docRecord struct {
 	csn eventstore.CSN
 	// pending says that it was not acknowledged since the change.
 	pending bool
+	// parked says that it could not be made, and waits for its next change.
+	parked bool
 	// sum is of the bytes that the sink holds, as far as it is known.
 	sum    docSum
 	summed bool
@@ -67,6 +69,12 @@ func (e *joinEngine) doc(key []byte) (r docRecord, err error) {
 	return parseDoc(value)
 }
 
+// What follows the csn in a record.
+const (
+	docWritten = 1 // its sum, where it is known
+	docParked  = 2
+)
+
 // parseDoc reads a record: the csn; a byte where the document is not pending; its sum.
 func parseDoc(value []byte) (r docRecord, err error) {
 	if n := len(value); n != 8 && n != 9 && n != 9+len(r.sum) {
@@ -76,17 +84,20 @@ func parseDoc(value []byte) (r docRecord, err error) {
 	if r.summed {
 		copy(r.sum[:], value[9:])
 	}
+	r.parked = len(value) == 9 && value[8] == docParked
 	return r, nil
 }
 
 func (e *joinEngine) setDoc(key []byte, r docRecord) error {
 	at := append(append(e.borrow(), docLetter), key...)
 	value := binary.BigEndian.AppendUint64(e.borrow(), uint64(r.csn))
-	if !r.pending {
-		value = append(value, 1)
-		if r.summed {
-			value = append(value, r.sum[:]...)
-		}
+	switch {
+	case r.parked:
+		value = append(value, docParked)
+	case r.summed:
+		value = append(append(value, docWritten), r.sum[:]...)
+	case !r.pending:
+		value = append(value, docWritten)
 	}
 	err := e.state.Set(at, value)
 	e.releaseAll(at, value)
@@ -95,6 +106,9 @@ func (e *joinEngine) setDoc(key []byte, r docRecord) error {
 
 // flush writes the documents of the window, and then some of those that are spread.
 func (e *joinEngine) flush(ctx context.Context, at point, w *writer) error {
+	if err := e.checkShort(); err != nil {
+		return err
+	}
 	version, err := NewVersion(e.loop.generation, at.csn)
 	if err != nil {
 		return err
@@ -115,7 +129,7 @@ func (e *joinEngine) flush(ctx context.Context, at point, w *writer) error {
 			later = append(later, d)
 			continue
 		}
-		if err := e.write(ctx, w, d.key, version, func(sum docSum) bool {
+		if err := e.write(ctx, w, d.key, d.first, version, func(sum docSum) bool {
 			// Same bytes: left out only if one transaction made them. With several, a state between them may be on its way from a paused
 			// process, and nothing but a newer version keeps it out.
 			return d.was.summed && d.was.sum == sum && !d.several
@@ -140,11 +154,14 @@ func (e *joinEngine) flush(ctx context.Context, at point, w *writer) error {
 	return e.commit(at.csn)
 }
 
-// write builds a document and puts it, unless same says that the sink has it.
-func (e *joinEngine) write(ctx context.Context, w *writer, key []byte, version Version, same func(docSum) bool) error {
+// write builds a document, changed since first, and puts it, unless same says that the sink has it.
+func (e *joinEngine) write(ctx context.Context, w *writer, key []byte, first eventstore.CSN, version Version, same func(docSum) bool) error {
 	id, body, err := e.make(key)
 	fail := func(err error) error {
 		return &DocumentError{Projector: e.loop.def.name, ID: id, CSN: version.CSN(), Err: err}
+	}
+	if errors.Is(err, ErrTooDeep) {
+		return e.park(key, first, fail(err))
 	}
 	if err != nil {
 		return fail(err)
@@ -173,12 +190,13 @@ func (e *joinEngine) make(key []byte) (id string, body []byte, err error) {
 	var reads joinReads
 	if row != nil {
 		v := &View{rows: e, mark: e.mark}
-		if body, err = v.make(e.build, row); err != nil {
+		body, err = v.make(e.build, row)
+		if err != nil && !errors.Is(err, ErrTooDeep) {
 			return id, nil, err
 		}
-		reads = v.reads
+		reads = v.reads // if it was too deep, a change of these may mend it
 	}
-	return id, body, e.keepReads(0, 0, key, reads)
+	return id, body, errors.Join(err, e.keepReads(0, 0, key, reads))
 }
 
 // noteSize remembers when a large document was written.

@@ -115,6 +115,9 @@ func (e *joinEngine) makePieceOf(v *View, p *joinPart, key []byte, row any) ([]b
 	}
 	piece, err := below.make(p.build, row)
 	if err != nil {
+		for r := range below.reads { // there is no piece, so they are its reader's
+			v.record(r)
+		}
 		return nil, err
 	}
 	return piece, e.keepReads(e.byTable[p.table].no, e.known[p]+1, key, below.reads)

@@ -31,7 +31,7 @@ func (e *joinEngine) touch(key []byte) error {
 	switch {
 	case e.csn <= e.floor: // it is written, with whatever bytes
 		return e.setDoc(key, docRecord{csn: e.csn})
-	case e.wide || e.loop.catchingUp() || e.loop.held:
+	case e.wide || e.loop.catchingUp() || e.loop.held || len(e.order)+len(e.fan) >= e.most:
 		return e.markDoc(key)
 	}
 	if e.fan = append(e.fan, bytes.Clone(key)); len(e.fan) <= e.settings.spreadAbove {
@@ -58,6 +58,7 @@ func (e *joinEngine) touched() error {
 		if err != nil {
 			return err
 		}
+		e.unpark(was)
 		d := &dirtyDoc{key: key, first: e.csn, last: e.csn, was: was}
 		if was.pending && was.csn > e.floor { // it need not be spread any more
 			d.several, d.first = true, was.csn
@@ -75,6 +76,7 @@ func (e *joinEngine) markDoc(key []byte) error {
 	if err != nil {
 		return err
 	}
+	e.unpark(was)
 	if !was.pending || was.csn <= e.floor {
 		e.count++
 	}
@@ -162,6 +164,9 @@ func (s *docSample) add(key []byte, sum docSum) {
 
 // checkSample makes some documents again that have not changed. They must be what they were.
 func (e *joinEngine) checkSample(s docSample) error {
+	if len(e.meta.Short) > 0 {
+		return nil // they are not to be built from
+	}
 	for i, key := range s.keys {
 		id, body, err := e.make(key)
 		if err == nil && sumOf(body) != s.sums[i] {
@@ -206,7 +211,7 @@ func (e *joinEngine) writeSpread(ctx context.Context, w *writer, version Version
 			if e.dirty[string(key)] != nil {
 				continue
 			}
-			if err := e.write(ctx, w, key, version, func(docSum) bool { return false }); err != nil {
+			if err := e.write(ctx, w, key, e.oldest, version, func(docSum) bool { return false }); err != nil {
 				return err
 			}
 			e.count = max(e.count-1, 0)

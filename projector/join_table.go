@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/millrace-go/millrace/internal/jsonscan"
@@ -20,8 +22,9 @@ type joinTable struct {
 	table
 	decode func(image []byte) (any, error)
 	key    func(dst []byte, row any) []byte
-	// fields are the columns that R has fields for, in lower case; nil where all are kept.
+	// fields are the columns that R has fields for, in lower case, and whether a row must have them; nil where all columns are kept.
 	fields map[string]bool
+	needed int    // of fields
 	shape  string // describes R, so that a state of other rows is not taken for one of these
 	err    error
 }
@@ -30,6 +33,9 @@ type joinTable struct {
 // must depend on nothing but the row, and not change over the row's life. K is an integer, a string, a bool, or a struct or array of such.
 //
 // Only the columns that R has fields for are kept, and only changes of those do anything. See docs/types.md for how values look.
+//
+// A row must have every column that R has a field for: nothing is built from rows that lack one, because it was added (rows from before have not got its
+// default), renamed, dropped or left out of the log. The projector halts instead. A field whose tag says omitzero may be missing, and is then zero.
 func NewTable[R any, K comparable](name string, key func(row *R) K) *Table[R, K] {
 	t, err := parseTable(name)
 	if err == nil && key == nil {
@@ -41,9 +47,17 @@ func NewTable[R any, K comparable](name string, key func(row *R) K) *Table[R, K]
 		}
 	}
 	rowType := reflect.TypeFor[R]()
+	fields := columnsOf(rowType)
+	needed := 0
+	for _, must := range fields {
+		if must {
+			needed++
+		}
+	}
 	return &Table[R, K]{&joinTable{
-		table: t,
-		err:   err,
+		table:  t,
+		err:    err,
+		needed: needed,
 		decode: func(image []byte) (any, error) {
 			row := new(R)
 			if err := decode(image, row); err != nil {
@@ -52,7 +66,7 @@ func NewTable[R any, K comparable](name string, key func(row *R) K) *Table[R, K]
 			return row, nil
 		},
 		key:    func(dst []byte, row any) []byte { return appendKey(dst, key(row.(*R))) },
-		fields: columnsOf(rowType),
+		fields: fields,
 		shape:  t.String() + " " + describe(rowType, 0) + " by " + reflect.TypeFor[K]().Kind().String(),
 	}}
 }
@@ -76,7 +90,7 @@ func (t *Table[R, K]) join(p *joinPlan) {
 	p.table(t.core).free = true
 }
 
-// columnsOf returns the columns that a struct has fields for; nil where that cannot be told.
+// columnsOf returns the columns that a struct has fields for, and whether they must be there; nil where that cannot be told.
 func columnsOf(t reflect.Type) map[string]bool {
 	if t.Kind() != reflect.Struct || decodesItself(t) {
 		return nil
@@ -84,7 +98,7 @@ func columnsOf(t reflect.Type) map[string]bool {
 	columns := map[string]bool{}
 	for i := range t.NumField() {
 		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if f.Anonymous && name == "" {
 			inner := f.Type
 			if inner.Kind() == reflect.Pointer {
@@ -94,9 +108,7 @@ func columnsOf(t reflect.Type) map[string]bool {
 			if embedded == nil {
 				return nil
 			}
-			for c := range embedded {
-				columns[c] = true
-			}
+			maps.Copy(columns, embedded)
 			continue
 		}
 		if !f.IsExported() || f.Tag.Get("json") == "-" {
@@ -105,7 +117,7 @@ func columnsOf(t reflect.Type) map[string]bool {
 		if name == "" {
 			name = f.Name
 		}
-		columns[strings.ToLower(name)] = true
+		columns[strings.ToLower(name)] = !slices.Contains(strings.Split(options, ","), "omitzero")
 	}
 	return columns
 }
@@ -132,15 +144,19 @@ func describe(t reflect.Type, depth int) string {
 	return "{" + text.String() + "}"
 }
 
-// trim appends to dst the image with the columns that are kept, in its order.
-func (t *joinTable) trim(dst, image []byte) ([]byte, error) {
+// trim appends to dst the image with the columns that are kept, in its order, and tells whether those that a row must have are all there.
+func (t *joinTable) trim(dst, image []byte) (kept []byte, whole bool, err error) {
 	if t.fields == nil {
-		return append(dst, image...), nil
+		return append(dst, image...), true, nil
 	}
 	dst = append(dst, '{')
-	first := len(dst)
-	err := jsonscan.Object(image, func(key, value []byte) bool {
-		if t.keeps(key) {
+	first, needed := len(dst), 0
+	err = jsonscan.Object(image, func(key, value []byte) bool {
+		must, keep := t.column(key)
+		if must {
+			needed++
+		}
+		if keep {
 			if len(dst) > first {
 				dst = append(dst, ',')
 			}
@@ -148,20 +164,46 @@ func (t *joinTable) trim(dst, image []byte) ([]byte, error) {
 		}
 		return true
 	})
-	return append(dst, '}'), err
+	return append(dst, '}'), needed >= t.needed, err
 }
 
-// keeps tells whether a column, as it stands in an image, is kept.
-func (t *joinTable) keeps(column []byte) bool {
-	for _, c := range column {
-		if c >= 0x80 || c == '\\' {
-			return true // not worth folding
+// column tells whether a row must have a column, as it stands in an image, and whether it is kept.
+func (t *joinTable) column(name []byte) (must, keep bool) {
+	for _, c := range name {
+		if c >= 0x80 || 'A' <= c && c <= 'Z' {
+			must, keep = t.fields[strings.ToLower(string(name))]
+			return must, keep
 		}
-		if 'A' <= c && c <= 'Z' {
-			return t.fields[strings.ToLower(string(column))]
+		if c == '\\' {
+			var text string
+			if json.Unmarshal(fmt.Appendf(nil, `"%s"`, name), &text) != nil {
+				return false, true
+			}
+			must, keep = t.fields[strings.ToLower(text)]
+			return must, keep
 		}
 	}
-	return t.fields[string(column)]
+	must, keep = t.fields[string(name)]
+	return must, keep
+}
+
+// lacks returns the columns that an image must have and has not.
+func (t *joinTable) lacks(image []byte) (columns []string) {
+	for name, must := range t.fields {
+		if must {
+			columns = append(columns, name)
+		}
+	}
+	_ = jsonscan.Object(image, func(key, _ []byte) bool {
+		columns = slices.DeleteFunc(columns, func(c string) bool {
+			only := &joinTable{fields: map[string]bool{c: true}}
+			must, _ := only.column(key)
+			return must
+		})
+		return true
+	})
+	slices.Sort(columns)
+	return columns
 }
 
 // RowType returns R.

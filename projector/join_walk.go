@@ -62,7 +62,7 @@ func (e *joinEngine) visit(t *planTable, key []byte, row any) error {
 			return err
 		}
 	}
-	return nil
+	return e.breathe()
 }
 
 // climb goes back over one relation.

@@ -361,7 +361,10 @@ func (l *loop) flush(ctx context.Context) error {
 // wrote says that everything up to applied is in the sink, but for what the engine has left out.
 func (l *loop) wrote(ctx context.Context) error {
 	l.reach()
-	l.state.update(func(s *Status) { s.CSN, s.Pending, s.Spread = l.written, l.pending(), l.engine.spreading() })
+	parked, _, why := l.engine.standing()
+	l.state.update(func(s *Status) {
+		s.CSN, s.Pending, s.Spread, s.Parked, s.ParkedWhy = l.written, l.pending(), l.engine.spreading(), parked, why
+	})
 	return l.publish(ctx)
 }
 
@@ -380,8 +383,11 @@ func (l *loop) rest(ctx context.Context) error {
 	if err := l.engine.settle(l.applied); err != nil {
 		return err
 	}
-	p := l.saved
-	p.CSN = l.written
+	p, reached := l.saved, l.written
+	if parked, since, _ := l.engine.standing(); parked > 0 {
+		reached = min(reached, since-1) // should the local state be lost, they are found again
+	}
+	p.CSN = max(p.CSN, reached)
 	return l.save(ctx, p)
 }
 

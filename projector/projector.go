@@ -54,6 +54,9 @@ type engine interface {
 	spreading() int
 	// oldestPending is the csn of the first change that flush has left out of the sink; 0 when there is none.
 	oldestPending() eventstore.CSN
+	// standing is the number of documents that are parked, the first change that they lack, and why the last of them is. Progress in the sink stays below
+	// that change.
+	standing() (parked int, since eventstore.CSN, why error)
 	// settle makes durable what was read, all transactions up to csn.
 	settle(csn eventstore.CSN) error
 	// close ends the engine.
@@ -63,10 +66,11 @@ type engine interface {
 // stateless is what an engine has in common with others that keep nothing besides the documents.
 type stateless struct{}
 
-func (stateless) spreading() int                { return 0 }
-func (stateless) oldestPending() eventstore.CSN { return 0 }
-func (stateless) settle(eventstore.CSN) error   { return nil }
-func (stateless) close() error                  { return nil }
+func (stateless) spreading() int                         { return 0 }
+func (stateless) oldestPending() eventstore.CSN          { return 0 }
+func (stateless) standing() (int, eventstore.CSN, error) { return 0, 0, nil }
+func (stateless) settle(eventstore.CSN) error            { return nil }
+func (stateless) close() error                           { return nil }
 
 // point is a transaction's end in the log that everything before it was read of.
 type point struct {

@@ -97,16 +97,22 @@ func (r *One[P, C]) Of(v *View, row *P) (other *C, found bool) {
 		return nil, false
 	}
 	if r.edge.toIndex == nil {
-		if r := v.get(r.edge.to, key, false); r != nil {
-			return r.(*C), true
+		if found := v.get(r.edge.to, key, false); found != nil {
+			other = found.(*C)
 		}
+	} else {
+		v.find(r.edge.toIndex, key, nil, nil, false, func(row any) bool {
+			other = row.(*C)
+			return false
+		})
+	}
+	if other == nil {
 		return nil, false
 	}
-	v.find(r.edge.toIndex, key, nil, nil, false, func(row any) bool {
-		other = row.(*C)
-		return false
-	})
-	return other, other != nil
+	if v.follows(r.edge, row, other); v.err != nil {
+		return nil, false
+	}
+	return other, true
 }
 
 func (r *Many[P, C]) join(p *joinPlan) {

@@ -101,7 +101,7 @@ func (r *Runner) loop(projector string) (*loop, error) {
 }
 
 // WaitFor returns when every document of the projector is at least as new as csn and readers see them by id, or with an error that
-// wraps [ErrStopped] when the projector runs no more. It closes the projector's window early. A search engine finds them after its next refresh.
+// wraps [ErrStopped] when the projector runs no more, or [ErrParked] when all are but some that cannot be made. It closes the projector's window early. A search engine finds them after its next refresh.
 func (r *Runner) WaitFor(ctx context.Context, projector string, csn eventstore.CSN) error {
 	l, err := r.loop(projector)
 	if err != nil {

@@ -29,6 +29,9 @@ type Status struct {
 	// Spread is the number of documents that wait for their turn because a change concerned very many, or because all are built. The others do not
 	// wait for them; CSN does.
 	Spread int
+	// Parked is the number of documents that stay as they were because they cannot be made: see [Join]. ParkedWhy is why one of them, with its id.
+	Parked    int
+	ParkedWhy error
 	// Held says that the log does not have all rows of the projector's tables yet, since a snapshot has not read them. Nothing is written before that.
 	Held bool
 	// Freshness is how long after its commit the newest commit's documents were acknowledged, when last some were. MariaDB's commit
@@ -168,5 +171,11 @@ func (s *state) reached(w *waiter) (bool, error) {
 			w.csn, w.resolved = s.mark.CSN, true
 		}
 	}
-	return w.resolved && s.status.Published && s.status.CSN >= w.csn, nil
+	if !w.resolved || !s.status.Published || s.status.CSN < w.csn {
+		return false, nil
+	}
+	if s.status.Parked > 0 {
+		return false, fmt.Errorf("%w: %d of them; one is %w", ErrParked, s.status.Parked, s.status.ParkedWhy)
+	}
+	return true, nil
 }

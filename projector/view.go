@@ -5,11 +5,23 @@ import (
 	"fmt"
 )
 
-// maxJoinDepth is how deep parts may lie in parts.
-const maxJoinDepth = 256
+const (
+	// maxJoinDepth is how deep parts may lie in parts, and loops over rows in loops over rows.
+	maxJoinDepth = 256
+	// maxJoinReads is how many rows one document or piece may read, not counting kept pieces.
+	maxJoinReads = 10_000_000
+	// maxFreeReads is how many free reads one document or piece may do, and maxSameReads how many for each thing that it reads: it may do more only if
+	// it does not read the same things over and over.
+	maxFreeReads = 200_000
+	maxSameReads = 100
+	// maxJoinChain is how often a relation of a table with itself may be followed from the row that it has just led to.
+	maxJoinChain = 10_000
+)
 
-// ErrTooDeep says that parts lie deeper in parts than 256 levels: most likely the rows of a tree go round in a circle.
-var ErrTooDeep = errors.New("parts are nested too deep, do the rows go round in a circle?")
+// ErrTooDeep says that a document reads without end: most likely the rows of a tree go round in a circle. Limits are parts in parts, and loops in loops,
+// 256 levels deep, 10,000 steps from row to row along one relation, 200,000 free reads of less than 2,000 different things, and 10 million rows. The
+// document is parked: see [Join].
+var ErrTooDeep = errors.New("it reads rows without end, do they go round in a circle?")
 
 // View is what [Join.Build] and parts read rows through: the rows of one cut. It is valid during the call that it was given to, and not safe for
 // concurrent use. Rows must not be modified or kept.
@@ -22,6 +34,13 @@ type View struct {
 	mark    string
 	splices [][]byte
 	err     error // the first one; nothing is read any more
+
+	read  int       // rows
+	free  int       // free reads
+	loops int       // that are open
+	led   *joinEdge // the last relation of a table with itself that was followed, to which row, and how often without a pause
+	ledTo any
+	chain int
 }
 
 // joinRows is what a view reads from.
@@ -59,6 +78,9 @@ func (v *View) record(r joinRead) {
 		v.reads = joinReads{}
 	}
 	v.reads[r] = struct{}{}
+	if v.free++; v.free > maxFreeReads && v.free > maxSameReads*len(v.reads) {
+		v.fail(ErrTooDeep)
+	}
 }
 
 // may tells whether something may be read.
@@ -80,7 +102,29 @@ func (v *View) get(t *joinTable, key []byte, free bool) any {
 	}
 	row, err := v.rows.get(t, key)
 	v.fail(err)
+	v.count()
 	return row
+}
+
+// count counts a row that is read.
+func (v *View) count() {
+	if v.read++; v.read > maxJoinReads {
+		v.fail(ErrTooDeep)
+	}
+}
+
+// follows says that a relation led from one row to another.
+func (v *View) follows(e *joinEdge, row, other any) {
+	if e.from != e.to {
+		return
+	}
+	if v.led != e || v.ledTo != row {
+		v.chain = 0
+	}
+	v.led, v.ledTo = e, other
+	if v.chain++; v.chain > maxJoinChain {
+		v.fail(ErrTooDeep)
+	}
 }
 
 func (v *View) find(ix *joinIndex, key, low, high []byte, free bool, yield func(any) bool) {
@@ -92,7 +136,18 @@ func (v *View) find(ix *joinIndex, key, low, high []byte, free bool, yield func(
 	} else if v.err != nil {
 		return
 	}
-	v.fail(v.rows.find(ix, key, low, high, yield))
+	if v.loops == maxJoinDepth {
+		v.fail(ErrTooDeep)
+		return
+	}
+	v.loops++
+	defer func() { v.loops-- }()
+	v.fail(v.rows.find(ix, key, low, high, func(row any) bool {
+		if v.count(); v.err != nil {
+			return false
+		}
+		return yield(row)
+	}))
 }
 
 // edgeKey returns the key by which a row's relatives are found.
