@@ -41,23 +41,25 @@ func (l *Log) begin(ctx context.Context) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
+	foreign, err := l.foreign(ctx, producer, h) // 8
+	if err != nil {
+		return nil, err
+	}
+	since := l.uptime()
+	for waited := time.Duration(0); foreign != nil && !l.cfg.TakeOver && waited < stated(h); {
+		waited = stated(h)
+		if err := l.awaitLease(ctx, since+waited, foreign); err != nil {
+			return nil, err
+		}
+		if begun, h, err = l.fenceMarks(ctx, producer); err != nil { // that writer may have gone on until now, and stated a longer lease
+			return nil, err
+		}
+	}
 	if h == nil {
 		if err := l.checkNew(ctx); err != nil {
 			return nil, err
 		}
 		return l.newWriter(producer, begun, nil), nil
-	}
-	foreign, err := l.checkProducer(producer, h.mark) // 8
-	if err != nil {
-		return nil, err
-	}
-	if foreign && !l.cfg.TakeOver {
-		if err := l.awaitLease(ctx, producer, h.mark); err != nil {
-			return nil, err
-		}
-		if begun, h, err = l.fenceMarks(ctx, producer); err != nil { // that writer may have gone on until now
-			return nil, err
-		}
 	}
 	if err := l.checkListed(ctx, h.ends); err != nil {
 		return nil, err
@@ -72,7 +74,7 @@ func (l *Log) begin(ctx context.Context) (*writer, error) {
 		return nil, err
 	}
 	w := l.newWriter(producer, begun, h)
-	w.foreign = foreign
+	w.foreign = foreign != nil
 	if safeguard.TailRead {
 		if w.start.Tail, err = w.readTail(ctx); err != nil { // 10
 			return nil, err
@@ -153,30 +155,34 @@ func (l *Log) fenceMarks(ctx context.Context, producer producerID) (begun time.D
 	return begun, h, err
 }
 
-// checkProducer compares the last watermark's writer with this one: step 8. The fence does not reach a foreign one.
-func (l *Log) checkProducer(mine producerID, last *mark) (foreign bool, err error) {
-	if last.Producer == mine.id && last.Epoch > mine.epoch {
-		return false, fmt.Errorf("%w (the last watermark has epoch %d, this writer %d)", eventstore.ErrFenced, last.Epoch, mine.epoch)
+// foreign returns an error that names the writer before this one, if the fence does not reach it: step 8. On a log without a watermark the markers of its
+// fence tell of it.
+func (l *Log) foreign(ctx context.Context, mine producerID, h *head) (foreign, err error) {
+	var other producerID
+	if h != nil {
+		if other = (producerID{h.mark.Producer, h.mark.Epoch}); other.id == mine.id && other.epoch > mine.epoch {
+			return nil, fmt.Errorf("%w (the last watermark has epoch %d, this writer %d)", eventstore.ErrFenced, other.epoch, mine.epoch)
+		}
+	} else if other, err = l.fencedBefore(ctx, mine); err != nil {
+		return nil, err
 	}
-	return last.Producer != mine.id, nil
+	if other.id == mine.id {
+		return nil, nil
+	}
+	return fmt.Errorf("%w (it has %d, this writer %d): its transactional id expired or its epochs are used up", ErrForeignProducer, other.id, mine.id), nil
 }
 
-// awaitLease waits until the writer of the last watermark, which the fence does not reach, writes nothing more: it cannot renew its lease any
-// more, since the transactional id is this producer's now.
-func (l *Log) awaitLease(ctx context.Context, mine producerID, last *mark) error {
-	length := formerLease
-	if last.Lease > 0 {
-		length = time.Duration(last.Lease) * time.Second
-	}
-	err := fmt.Errorf("%w (it has %d, this writer %d): its transactional id expired or its epochs are used up", ErrForeignProducer, last.Producer, mine.id)
-	l.log.Warn("waiting until the lease of the writer before is over; if it is known to be dead, begin with TakeOver instead", "for", length, "err", err)
-	for until := l.uptime() + length; ; {
+// awaitLease waits until the writer before, which the fence does not reach, writes nothing more: it cannot renew its lease any more, since the
+// transactional id is this producer's now.
+func (l *Log) awaitLease(ctx context.Context, until time.Duration, foreign error) error {
+	l.log.Warn("waiting until the lease of the writer before is over; if it is known to be dead, begin with TakeOver instead", "for", until-l.uptime(), "err", foreign)
+	for {
 		left := until - l.uptime()
 		if left <= 0 {
 			return nil
 		}
 		if !sleep(ctx, min(left, time.Minute)) { // timers may stand still during suspend
-			return fmt.Errorf("%w: %w", ctx.Err(), err)
+			return fmt.Errorf("%w: %w", ctx.Err(), foreign)
 		}
 	}
 }

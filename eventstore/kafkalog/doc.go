@@ -21,7 +21,8 @@
 // is created, then listed in a watermark, then written.
 //
 // A fence is good for as long as the brokers remember it. So a writer that is used renews it, six times in a lease ([Config.Lease]), and one
-// that could not, since it was stopped for instance, ends itself with [eventstore.ErrUnavailable], and its owner begins again.
+// that could not, since it was stopped for instance, ends itself with [eventstore.ErrUnavailable], and its owner begins again. A successor
+// whom the fence does not protect waits for the lease that the last watermark states, so nobody relies on a longer one before it has stated it.
 //
 // # Leading
 //

@@ -19,10 +19,21 @@ const (
 	expirations = 2
 )
 
+// stated is the lease that every writer may rely on that has found h, or no watermark, and that a successor waits for whom its fence does not reach.
+func stated(h *head) time.Duration {
+	switch {
+	case h == nil:
+		return defaultLease
+	case h.mark.Lease == 0:
+		return formerLease
+	}
+	return time.Duration(h.mark.Lease) * time.Second
+}
+
 // lease is how long a writer may rely on its fence. Brokers forget a producer that is silent for long, and with it which epochs are fenced
 // off; so the writer speaks up in time, and writes nothing when it has not: a successor that the fence does not protect waits for that.
 type lease struct {
-	length  time.Duration
+	length  time.Duration // not longer than the last watermark states
 	uptime  func() time.Duration
 	renewed time.Duration // when the request began that the brokers took last
 }

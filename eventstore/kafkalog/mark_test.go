@@ -2,12 +2,16 @@ package kafkalog
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/produce"
 
 	"github.com/millrace-go/millrace/eventstore"
 )
@@ -139,5 +143,42 @@ func TestLease(t *testing.T) {
 	now += defaultLease
 	if err := w.produce(t.Context(), &p); !errors.Is(err, errBeginAgain) {
 		t.Errorf("a batch that is due when the lease is over: %v", err)
+	}
+}
+
+// acknowledging answers every produce request.
+type acknowledging struct{}
+
+func (acknowledging) RoundTrip(context.Context, net.Addr, kafka.Request) (kafka.Response, error) {
+	return &produce.Response{Topics: []produce.ResponseTopic{{Partitions: []produce.ResponsePartition{{BaseOffset: 7}}}}}, nil
+}
+
+// A successor waits for the lease that the last watermark states, and on a new log for the default. So a writer whose own is longer relies on no more
+// until it has stated it.
+func TestLeaseIsStatedFirst(t *testing.T) {
+	heads := map[time.Duration]*head{
+		defaultLease:     nil,
+		formerLease:      {mark: &mark{LogID: "l"}, ends: ends{}}, // of a version that stated none
+		10 * time.Second: {mark: &mark{LogID: "l", Lease: 10}, ends: ends{}},
+	}
+	for found, h := range heads {
+		for _, own := range []time.Duration{2 * time.Second, maxLease} {
+			log, err := New(Config{Brokers: []string{"localhost:9092"}, Pipeline: "p", Lease: own, Transport: acknowledging{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer log.Close()
+			log.uptime = func() time.Duration { return 0 }
+			w := log.newWriter(producerID{1, 1}, 0, h)
+			if want := min(own, found); w.lease.length != want || found != stated(h) {
+				t.Errorf("lease %v behind one of %v: relied on %v, want %v", own, found, w.lease.length, want)
+			}
+			if err := w.Watermark(t.Context(), eventstore.Watermark{}); err != nil {
+				t.Fatal(err)
+			}
+			if w.lease.length != own || w.last.Lease != int64(own.Seconds()) {
+				t.Errorf("lease %v is stated: relied on %v, the watermark says %d s", own, w.lease.length, w.last.Lease)
+			}
+		}
 	}
 }

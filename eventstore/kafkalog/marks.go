@@ -51,14 +51,19 @@ func eachMark(b *batch, from, to int64, each func(*mark) error) error {
 	}
 }
 
-// readHead reads the last watermark, nil where there is none: step 7. The topic's last offsets may hold fence markers only, any
-// number of them, so it walks back in growing steps.
-func (l *Log) readHead(ctx context.Context) (*head, error) {
-	var s span
-	err := l.client.retry(ctx, "watermark topic", func(ctx context.Context) (err error) {
+// marksSpan returns the span of the watermark topic.
+func (l *Log) marksSpan(ctx context.Context) (s span, err error) {
+	err = l.client.retry(ctx, "watermark topic", func(ctx context.Context) (err error) {
 		s, err = l.client.span(ctx, l.watermarks())
 		return err
 	})
+	return s, err
+}
+
+// readHead reads the last watermark, nil where there is none: step 7. The topic's last offsets may hold fence markers only, any
+// number of them, so it walks back in growing steps.
+func (l *Log) readHead(ctx context.Context) (*head, error) {
+	s, err := l.marksSpan(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -84,14 +89,26 @@ func (l *Log) readHead(ctx context.Context) (*head, error) {
 	return h, l.scanMarks(ctx, from, last.offset+1, scanBytes, h.ends.apply)
 }
 
+// fencedBefore returns the last producer that has fenced the watermark topic before mine, mine where there is none.
+func (l *Log) fencedBefore(ctx context.Context, mine producerID) (producerID, error) {
+	before := mine
+	s, err := l.marksSpan(ctx)
+	if err != nil {
+		return before, err
+	}
+	err = l.scan(ctx, l.watermarks(), s.start, s.end, scanBytes, func(b *batch) error {
+		if b.control && b.producer.id != mine.id {
+			before = b.producer
+		}
+		return nil
+	})
+	return before, err
+}
+
 // findMark returns the offset of a full watermark with a csn of at most csn, the newest that it can find: where a reader with
 // that progress begins. The topic may hold millions, so it is searched by halves.
 func (l *Log) findMark(ctx context.Context, csn eventstore.CSN) (int64, error) {
-	var s span
-	err := l.client.retry(ctx, "watermark topic", func(ctx context.Context) (err error) {
-		s, err = l.client.span(ctx, l.watermarks())
-		return err
-	})
+	s, err := l.marksSpan(ctx)
 	if err != nil {
 		return 0, err
 	}

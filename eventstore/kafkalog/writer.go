@@ -34,7 +34,7 @@ type writer struct {
 }
 
 func (l *Log) newWriter(p producerID, begun time.Duration, h *head) *writer {
-	w := &writer{log: l, producer: p, lease: lease{l.cfg.Lease, l.uptime, begun}, ends: make(ends), full: -1, topics: make(map[string][]*partition),
+	w := &writer{log: l, producer: p, lease: lease{min(l.cfg.Lease, stated(h)), l.uptime, begun}, ends: make(ends), full: -1, topics: make(map[string][]*partition),
 		start: eventstore.Start{Epoch: uint64(p.epoch)}, marks: partition{kafka: l.watermarks()}}
 	if h != nil {
 		w.last, w.marks.next = h.mark, h.mark.offset+1
@@ -149,7 +149,7 @@ func (w *writer) Watermark(ctx context.Context, mark eventstore.Watermark) error
 // newMark returns the record of a watermark, without its ends.
 func (w *writer) newMark(from eventstore.Watermark) *mark {
 	m := &mark{CSN: from.CSN, Position: from.Position, Config: from.Config, Producer: w.producer.id, Epoch: w.producer.epoch,
-		Lease: int64(w.lease.length.Seconds())}
+		Lease: int64(w.log.cfg.Lease.Seconds())}
 	if !from.Time.IsZero() {
 		at := from.Time.UTC()
 		m.Time = &at
@@ -190,6 +190,7 @@ func (w *writer) writeMark(ctx context.Context, m *mark, changed ends) error {
 	w.marks.next = offset + 1
 	w.marks.drop()
 	w.last, w.ends = m, now
+	w.lease.length = w.log.cfg.Lease // who comes knows of it now
 	if w.sinceFull++; m.full() {
 		w.full, w.sinceFull = offset, 0
 	}

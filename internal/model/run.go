@@ -11,14 +11,15 @@ type Run struct {
 	Relays       int
 	MaxTake      int // slices in a flush
 	SliceRows    int
-	FlushBytes   int    // of the relays: what a flush may grow to
-	OldRows      bool   // the tables have rows that are older than the log, and are read in chunks
-	Views        int    // how far the view of a chunk may be ahead of the stream, and 1 more
-	Topics       int    // 1 or 2, see Server
-	Events       event  // that may happen, once each
-	Kills        bool   // relays may be killed, for everyone to know
-	Reader       bool   // a consumer reads meanwhile, and restarts
-	MayHalt      string // the error that relays may halt with; any other breaks the run
+	FlushBytes   int     // of the relays: what a flush may grow to
+	OldRows      bool    // the tables have rows that are older than the log, and are read in chunks
+	Views        int     // how far the view of a chunk may be ahead of the stream, and 1 more
+	Topics       int     // 1 or 2, see Server
+	Events       event   // that may happen, once each
+	Leases       []uint8 // by relay: how long it writes without a keep-alive; nil for one length
+	Kills        bool    // relays may be killed, for everyone to know
+	Reader       bool    // a consumer reads meanwhile, and restarts
+	MayHalt      string  // the error that relays may halt with; any other breaks the run
 }
 
 // Step is a step of the protocol that can be taken out.
@@ -33,6 +34,7 @@ const (
 	SecondOK             Step = "the second OK of the fence (6, 9)"
 	FenceBeforeMark      Step = "the fence before W is read (6, 7)"
 	ForeignProducer      Step = "the wait for the lease of another producer id (8)"
+	ForeignFence         Step = "that wait on a log without a watermark (8)"
 	FenceAgain           Step = "the fence and the reading once more behind that wait (8)"
 	NewerEpoch           Step = "the stop at a newer epoch in W and the tails (8, 10)"
 	DataFence            Step = "the fence of the listed partitions (9)"
@@ -48,6 +50,7 @@ const (
 	Listing              Step = "the listing of a topic before its first record (16)"
 	OwnListing           Step = "one's own listing: a topic is used that another relay has listed (16)"
 	Lease                Step = "the lease (17)"
+	StatedLease          Step = "the lease that is stated before it is relied on (17)"
 	Idempotence          Step = "idempotence (1, 18)"
 	CompleteTransactions Step = "watermarks at the ends of transactions only (19)"
 	AllAcknowledged      Step = "all acknowledgements before the watermark (20)"
@@ -61,6 +64,14 @@ const (
 )
 
 func (r *Run) of(list [][]int, relay int) []int { return list[min(relay, len(list)-1)] }
+
+// lease is a relay's.
+func (r *Run) lease(relay int) uint8 {
+	if r.Leases == nil {
+		return firstLease
+	}
+	return r.Leases[relay]
+}
 
 func (r *Run) serverOf(relay int) *Server {
 	s := &Server{Order: r.of(r.Orders, relay), Transactions: r.Transactions, Config: "c0", SliceRows: r.SliceRows, FlushBytes: r.FlushBytes, Life: relay, OldRows: r.OldRows, Topics: r.Topics}

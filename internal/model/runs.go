@@ -70,6 +70,7 @@ func takes(n int) func(*Run)               { return func(r *Run) { r.MaxTake = n
 func slicesOf(rows int) func(*Run)         { return func(r *Run) { r.SliceRows = rows } }
 func orders(list ...[]int) func(*Run)      { return func(r *Run) { r.Orders = list } }
 func changed(all []Transaction) func(*Run) { return func(r *Run) { r.Changed = all } }
+func leases(list ...uint8) func(*Run)      { return func(r *Run) { r.Leases = list } }
 func mayHalt(why string) func(*Run)        { return func(r *Run) { r.MayHalt = why } }
 func events(e event) func(*Run)            { return func(r *Run) { r.Events = e } }
 func of(all []Transaction, list ...[]int) func(*Run) {
@@ -109,6 +110,7 @@ func Good(all bool) []Run {
 		add("a reader", short, read),
 		add("the transactional id expires", short, relays(3), events(idExpired)),
 		add("the epochs are used up: waits for the lease", short, takes(1), relays(3), events(epochsUsedUp)),
+		add("the epochs are used up, leases of two lengths", short, takes(1), relays(3), events(epochsUsedUp), leases(1, 2, 1)),
 		add("keep-alive", short, takes(2), events(keptAlive)),
 		add("the partitions forget the producers", events(epochsExpired)),
 		add("the watermarks are dropped while nobody writes: halts", events(marksDropped), killed, mayHalt(unmarked)),
@@ -142,6 +144,7 @@ func Good(all bool) []Run {
 		add("three relays, a reader", short, relays(3), read, takes(2)),
 		add("the transactional id expires, four transactions", relays(3), events(idExpired)),
 		add("the epochs are used up, four transactions", relays(3), events(epochsUsedUp), takes(2)),
+		add("the epochs are used up, a shorter lease between two long ones", short, relays(3), events(epochsUsedUp), leases(2, 1, 2), takes(1)),
 		add("keep-alive, three relays", short, relays(3), events(keptAlive)),
 		add("keep-alive, four transactions and a reader", read, events(keptAlive), takes(1)),
 		add("everything expires", short, relays(3), events(idExpired|epochsUsedUp|epochsExpired|keptAlive), takes(1)),
@@ -163,6 +166,7 @@ func Broken() []Run {
 		without(FenceBeforeMark),
 		without(DataCheck, events(marksDropped), killed),
 		without(ForeignProducer, events(epochsUsedUp)),
+		without(ForeignFence, events(epochsUsedUp)),
 		without(FenceAgain, events(epochsUsedUp)),
 		without(NewerEpoch, of(briefXA, []int{0, 1}), relays(3)),
 		without(DataFence),
@@ -181,6 +185,7 @@ func Broken() []Run {
 		without(Lease, events(idExpired)),
 		without(Lease, events(epochsUsedUp)),
 		without(Lease, events(epochsExpired)),
+		without(StatedLease, relays(3), events(epochsUsedUp), leases(1, 2, 1)),
 		without(Idempotence, relays(1)),
 		without(CompleteTransactions, slicesOf(1)),
 		without(AllAcknowledged, relays(1)),

@@ -46,7 +46,7 @@ type partition struct {
 // entry is a record, a watermark or a control batch.
 type entry struct {
 	what  uint16 // of world.records or world.marks, 0 for a marker
-	stamp uint16 // of world.stamps
+	stamp uint16 // of world.stamps; of a marker its producer id
 	relay uint8
 }
 
@@ -78,7 +78,7 @@ const (
 type relay struct {
 	phase    phase
 	producer producer
-	waited   uint8       // 1 when it has waited for the lease of another producer id
+	waited   uint8       // for how long it has waited for the lease of another producer id
 	mark     uint8       // W: its place in the watermark partition, from 1; 0 when there is none
 	tail     [data]uint8 // ends of the tails that it has read
 	read     uint8       // the partitions whose tails are read

@@ -35,7 +35,7 @@ func (w *world) each(s *state, yield func(action, *state)) {
 func (s *state) fence(p uint8) {
 	part, of := &s.part[p], s.pendingOf
 	part.epoch[of.id] = max(part.epoch[of.id], of.epoch)
-	part.add(entry{})
+	part.add(entry{stamp: uint16(of.id)})
 }
 
 // eachEvent yields what happens to the broker, and what an operator does.
@@ -52,9 +52,7 @@ func (w *world) eachEvent(s *state, yield func(action, *state)) {
 		n.producer = producer{id: n.producer.id + 1}
 		w.age(n, anyone)
 	})
-	if w.lastMark(s) > 0 { // nothing tells the writers of a first watermark apart: see docs/decisions/0002-relay-protocol.md
-		once(epochsUsedUp, useUpEpochs, func(n *state) { n.producer = producer{id: n.producer.id + 1} })
-	}
+	once(epochsUsedUp, useUpEpochs, func(n *state) { n.producer = producer{id: n.producer.id + 1} })
 	once(epochsExpired, expireEpochs, func(n *state) {
 		for p := range n.part {
 			n.part[p].epoch = [maxProducers]uint8{}
@@ -74,16 +72,16 @@ func (w *world) eachEvent(s *state, yield func(action, *state)) {
 }
 
 // age lets the leases of some relays pass.
-func (w *world) age(s *state, whose func(*relay) bool) {
+func (w *world) age(s *state, whose func(r int) bool) {
 	for r := range s.relay {
-		if q := &s.relay[r]; q.alive() && whose(q) && w.Without != Lease {
+		if q := &s.relay[r]; q.alive() && whose(r) && w.Without != Lease {
 			*q = relay{phase: over, producer: q.producer}
 		}
 	}
 }
 
 // anyone is for a time that nobody's lease outlives: a relay that lived would have kept its ids alive.
-func anyone(*relay) bool { return true }
+func anyone(int) bool { return true }
 
 // eachStart yields the next of the steps 5 to 10 of relay r.
 func (w *world) eachStart(s *state, r int, yield func(action, *state)) {
@@ -162,6 +160,69 @@ func (w *world) readMark(n *state, r int) {
 		q.mark = w.lastMark(n)
 	}
 	if q.mark == 0 {
+		if q.waited < w.stated(n, q) && w.fencedBefore(n, q.producer.id) && w.Without != ForeignFence {
+			q.phase = awaiting
+			return
+		}
+		w.foundMark(n, r)
+		return
+	}
+	m := w.markAt(n, q.mark)
+	if m.producer.id != q.producer.id && q.waited < m.lease && w.Without != ForeignProducer {
+		q.phase = awaiting
+		return
+	}
+	if m.producer.id == q.producer.id && m.producer.epoch > q.producer.epoch && w.Without != NewerEpoch {
+		*q = relay{phase: stopped, producer: q.producer}
+		return
+	}
+	w.foundMark(n, r)
+}
+
+// fencedBefore tells whether a marker in the watermark partition is of another producer id.
+func (w *world) fencedBefore(n *state, id uint8) bool {
+	p := &n.part[marks]
+	return slices.ContainsFunc(p.log[n.cut:p.n], func(e entry) bool { return e.what == 0 && e.stamp != uint16(id) })
+}
+
+// awaitLease lets as much time pass as W states, or every first watermark's writer relies on: the lease of everybody with another producer id, since
+// the coordinator takes their keep-alive no more. Then the fence and W once more, since they may have gone on until now, and stated a longer one.
+func (w *world) awaitLease(n *state, r int) {
+	q := &n.relay[r]
+	length := w.stated(n, q)
+	w.age(n, func(other int) bool {
+		return n.relay[other].producer.id != q.producer.id && w.reliesOn(n, other) <= length
+	})
+	if q.waited, q.phase = length, begun; w.Without == FenceAgain {
+		w.foundMark(n, r)
+	}
+}
+
+// firstLease is what the writer of a log's first watermark relies on until it has written it.
+const firstLease = 1
+
+// stated is the lease that the watermark states which a relay has found.
+func (w *world) stated(n *state, q *relay) uint8 {
+	if q.mark == 0 {
+		return firstLease
+	}
+	return w.markAt(n, q.mark).lease
+}
+
+// reliesOn is for how long a relay writes without a keep-alive: its own lease when it has stated it, and until then not longer than what is stated.
+func (w *world) reliesOn(n *state, r int) uint8 {
+	q, p := &n.relay[r], &n.part[marks]
+	written := func(e entry) bool { return e.what != 0 && int(e.relay) == r }
+	if w.Without == StatedLease || slices.ContainsFunc(p.log[q.mark:p.n], written) {
+		return w.lease(r)
+	}
+	return min(w.lease(r), w.stated(n, q))
+}
+
+// foundMark goes on from the watermark that relay r has read, or as the log's first writer.
+func (w *world) foundMark(n *state, r int) {
+	q := &n.relay[r]
+	if q.mark == 0 {
 		for p := range data {
 			for _, e := range n.part[p].log[:n.part[p].n] {
 				if e.what != 0 && w.Without != DataCheck {
@@ -173,31 +234,6 @@ func (w *world) readMark(n *state, r int) {
 		w.begin(n, r)
 		return
 	}
-	m := w.markAt(n, q.mark)
-	if m.producer.id != q.producer.id && q.waited == 0 && w.Without != ForeignProducer {
-		q.phase = awaiting
-		return
-	}
-	if m.producer.id == q.producer.id && m.producer.epoch > q.producer.epoch && w.Without != NewerEpoch {
-		*q = relay{phase: stopped, producer: q.producer}
-		return
-	}
-	w.foundMark(n, r)
-}
-
-// awaitLease lets the lease pass of everybody with another producer id: the coordinator takes their keep-alive no more. Then the fence and W
-// once more, since they may have gone on until now.
-func (w *world) awaitLease(n *state, r int) {
-	q := &n.relay[r]
-	w.age(n, func(other *relay) bool { return other.producer.id != q.producer.id })
-	if q.waited, q.phase = 1, begun; w.Without == FenceAgain {
-		w.foundMark(n, r)
-	}
-}
-
-// foundMark goes on from the watermark that relay r has read.
-func (w *world) foundMark(n *state, r int) {
-	q := &n.relay[r]
 	q.listed, q.phase = w.markAt(n, q.mark).listed, foundMark
 	if q.listed == 0 {
 		w.begin(n, r)
@@ -346,7 +382,7 @@ func (w *world) writeListing(s *state, r int, mask uint8, yield func(action, *st
 		return
 	}
 	n := *s
-	m := mark{Watermark: w.lastKnown(s, r), producer: q.producer, listed: q.listed | mask}
+	m := mark{Watermark: w.lastKnown(s, r), producer: q.producer, lease: w.lease(r), listed: q.listed | mask}
 	m.ends = w.endsAt(s, r, m.CSN)
 	n.append(marks, r, entry{what: w.mark(m)})
 	n.relay[r].listed = m.listed
@@ -372,7 +408,7 @@ func (w *world) writeMark(s *state, r int, o *op, yield func(action, *state)) {
 		return
 	}
 	n := *s
-	m := mark{Watermark: *o.mark, covers: o.covers, producer: q.producer, listed: q.listed}
+	m := mark{Watermark: *o.mark, covers: o.covers, producer: q.producer, lease: w.lease(r), listed: q.listed}
 	if w.Without == Listing { // they are listed with their first record under a watermark
 		for p := range data {
 			if bits.OnesCount8(m.listed) < data && w.endsAt(s, r, m.CSN)[p] > 0 {

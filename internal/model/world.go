@@ -45,6 +45,7 @@ type mark struct {
 	ends     [data]uint8
 	listed   uint8
 	producer producer
+	lease    uint8 // its writer's
 }
 
 // script is what a relay writes up to its next choice.
@@ -128,7 +129,7 @@ func (w *world) stamp(from eventstore.Stamp) uint16 {
 
 // mark returns the number of a watermark.
 func (w *world) mark(m mark) uint16 {
-	key := fmt.Sprintf("%d %s %s %v %b %v", m.CSN, positionKey(m.Position), m.Config, m.ends, m.listed, m.producer)
+	key := fmt.Sprintf("%d %s %s %v %b %v %d", m.CSN, positionKey(m.Position), m.Config, m.ends, m.listed, m.producer, m.lease)
 	if n, known := w.markOf[key]; known {
 		return n
 	}

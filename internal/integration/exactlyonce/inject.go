@@ -201,33 +201,52 @@ func (r *run) killRelay(ctx context.Context, f fault) error {
 }
 
 func (r *run) killAtStep(ctx context.Context, f fault) error {
-	leader, other := r.pair()
-	step, tail := f.step, f.step == tailStep+" before" || f.step == tailStep+" after"
-	if tail {
-		step = "18 data before" // a partition's part of the flush is missing then
+	if strings.HasPrefix(f.step, tailStep) {
+		return r.killInTail(ctx, f)
 	}
-	if err := r.halt(ctx, leader, step); err != nil {
+	leader, _ := r.pair()
+	if err := r.halt(ctx, leader, f.step); err != nil {
 		return err
 	}
 	if err := leader.kill(ctx); err != nil {
 		return err
 	}
-	if !tail {
-		return r.lead(ctx, 1-r.leader)
+	return r.lead(ctx, 1-r.leader)
+}
+
+// killInTail kills a relay within a flush, and the next one while it finishes that. Of a flush nothing may have landed: then another one is tried.
+func (r *run) killInTail(ctx context.Context, f fault) error {
+	for {
+		leader, other := r.pair()
+		if err := r.halt(ctx, leader, "18 data before"); err != nil { // a partition's part of the flush is missing then
+			return err
+		}
+		if err := leader.kill(ctx); err != nil {
+			return err
+		}
+		before := other.counts()
+		if err := other.arm(f.step); err != nil {
+			return err
+		}
+		if err := other.run(); err != nil {
+			return err
+		}
+		err := r.await(ctx, "relay "+other.name+" comes to step "+f.step+", or finds nothing to finish", func() bool {
+			now := other.counts()
+			return now.halted == f.step || now.flushed > before.flushed
+		})
+		if err != nil {
+			return err
+		}
+		if other.counts().halted != f.step {
+			r.leader = 1 - r.leader
+			continue
+		}
+		if err := other.kill(ctx); err != nil {
+			return err
+		}
+		return r.lead(ctx, r.leader)
 	}
-	if err := other.arm(f.step); err != nil {
-		return err
-	}
-	if err := other.run(); err != nil {
-		return err
-	}
-	if err := r.halted(ctx, other, f.step); err != nil {
-		return err
-	}
-	if err := other.kill(ctx); err != nil {
-		return err
-	}
-	return r.lead(ctx, r.leader)
 }
 
 func (r *run) killStarting(ctx context.Context, f fault) error {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/eventstore/kafkalog"
@@ -114,6 +115,69 @@ func TestForeignProducer(t *testing.T) {
 		begin(t, open(t, config(t, addrs, name))) // and then it is the pipeline's own again
 	})
 }
+
+// On a log without a watermark nobody states a lease, and the writer that has fenced it under another producer id may be about to write the first one:
+// the markers of its fence tell of it, and Begin waits.
+func TestForeignFence(t *testing.T) {
+	bothBrokers(t, func(t *testing.T, addrs []string) {
+		name := pipeline()
+		begin(t, open(t, config(t, addrs, name)))
+		begin(t, open(t, config(t, addrs, name))) // markers of its own keep nobody waiting
+		fenceAs(t, addrs, name+"-formerly", name+".watermark")
+
+		cfg := config(t, addrs, name)
+		ctx, cancel := context.WithCancel(t.Context())
+		cfg.Logger = onWarn("waiting until the lease of the writer before is over", cancel)
+		if _, err := open(t, cfg).Begin(ctx); !errors.Is(err, kafkalog.ErrForeignProducer) || !errors.Is(err, context.Canceled) {
+			t.Errorf("begin: %v, want ErrForeignProducer", err)
+		}
+
+		cfg = config(t, addrs, name)
+		cfg.TakeOver = true
+		w := begin(t, open(t, cfg))
+		mark(t, w, 0)
+		begin(t, open(t, config(t, addrs, name))) // behind a watermark it is the pipeline's own
+	})
+}
+
+// fenceAs writes the marker of an aborted transaction into a topic's first partition, under a transactional id of its own.
+func fenceAs(t *testing.T, addrs []string, id, topic string) {
+	t.Helper()
+	c, _ := admin(t, addrs, kgo.TransactionalID(id))
+	producer, epoch, err := c.ProducerID(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := kmsg.NewPtrAddPartitionsToTxnRequest()
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch = id, producer, epoch
+	add.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: topic, Partitions: []int32{0}}}
+	added, err := add.RequestWith(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range added.Topics {
+		for _, p := range r.Partitions {
+			if p.ErrorCode != 0 {
+				t.Fatalf("add partition: code %d", p.ErrorCode)
+			}
+		}
+	}
+	for range 2 { // the second OK
+		for code := concurrentTransactions; code == concurrentTransactions; {
+			end := kmsg.NewPtrEndTxnRequest()
+			end.TransactionalID, end.ProducerID, end.ProducerEpoch = id, producer, epoch
+			ended, err := end.RequestWith(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if code = ended.ErrorCode; code != 0 && code != concurrentTransactions {
+				t.Fatalf("end transaction: code %d", code)
+			}
+		}
+	}
+}
+
+const concurrentTransactions int16 = 51
 
 // Brokers that forget a producer sooner than its lease ends are refused.
 func TestForgetfulBrokers(t *testing.T) {
