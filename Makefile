@@ -94,6 +94,10 @@ verify-exactly-once-nightly: ## the same with 1,000 faults, in some hours
 verify-exactly-once-unsafe: ## each of the protocol's five safeguards left out in turn: the check must fail, and this target shows that it does; DB=mysql|mariadb
 	@GO="$(GO)" scripts/verify-unsafe.sh
 
+.PHONY: verify-rules
+verify-rules: ## each rule of docs/projectors.md taken out in turn: its tests must fail, and this target shows that they do
+	@$(GO) test -count=1 -v -tags millrace_unsafe -run '^TestRulesTakenOut$$' ./projector
+
 .PHONY: verify-outage
 verify-outage: ## Kafka is down for a minute under load: memory stays under the bound, and everything arrives afterwards; OUTAGE=60 DB=mysql|mariadb|both
 	@export OUTAGE=$${OUTAGE:-60} && $(EXACTLYONCE)

@@ -194,6 +194,13 @@ func (c Config) checkProjectors() (problems []error) {
 			bad("projector %q: its target %q is already that of projector %q", d.name, d.target.Name, targets[target])
 		}
 		targets[target] = d.name
+		for _, t := range d.tables {
+			for _, topic := range c.Routes.Topics(t.schema, t.name) {
+				if slices.Contains(d.events, topic) {
+					bad("projector %q: topic %s has the rows of table %s, it is none of events", d.name, topic, t)
+				}
+			}
+		}
 		for _, err := range d.problems {
 			bad("projector %q: %w", d.name, err)
 		}

@@ -24,14 +24,17 @@ var ErrParked = errors.New("documents are parked")
 type DocumentError struct {
 	Projector string
 	ID        string
-	// Table is whose change could not be applied; empty when the sink refused the document.
-	Table string
-	CSN   eventstore.CSN
-	Err   error
+	// Table is whose change could not be applied, Topic whose event; both are empty when the sink refused the document.
+	Table, Topic string
+	CSN          eventstore.CSN
+	Err          error
 }
 
 func (e *DocumentError) Error() string {
-	if e.Table != "" {
+	switch {
+	case e.Topic != "":
+		return fmt.Sprintf("document %q at csn %d, event of topic %s: %v", e.ID, e.CSN, e.Topic, e.Err)
+	case e.Table != "":
 		return fmt.Sprintf("document %q at csn %d, change of table %s: %v", e.ID, e.CSN, e.Table, e.Err)
 	}
 	return fmt.Sprintf("document %q at csn %d: %v", e.ID, e.CSN, e.Err)
@@ -40,16 +43,20 @@ func (e *DocumentError) Error() string {
 // Unwrap returns the cause.
 func (e *DocumentError) Unwrap() error { return e.Err }
 
-// RowError says that a row of the log cannot be decoded, or that a function of the definition that says which documents it belongs to
+// RowError says that a row or event of the log cannot be decoded, or that a function of the definition that says which documents it belongs to
 // has failed, so that it is unknown which documents are concerned. It never holds row data.
 type RowError struct {
 	Projector string
 	Table     string
+	Topic     string // of an event, which has no table
 	Place     eventstore.Place
 	Err       error
 }
 
 func (e *RowError) Error() string {
+	if e.Topic != "" {
+		return fmt.Sprintf("event of topic %s at csn %d index %d: %v", e.Topic, e.Place.CSN, e.Place.Index, e.Err)
+	}
 	return fmt.Sprintf("row of table %s at csn %d index %d: %v", e.Table, e.Place.CSN, e.Place.Index, e.Err)
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/millrace-go/millrace/eventstore"
 )
 
-// Fold keeps documents of type D from the log alone: each changed row is handed to the documents it belongs to, once, in commit order.
+// Fold keeps documents of type D from the log alone: each changed row, and each event, is handed to the documents it belongs to, once, in commit order.
 // A document at CSN n is exactly what the handlers make of the log up to n.
 //
 // The last row of every key and all documents are held in memory. They are built anew from the log at each start, and only
@@ -22,7 +22,7 @@ type Fold[D any] struct {
 	Version int
 	// Target is where the documents are kept.
 	Target Target
-	// Sources are the tables to follow. Two sources of one table are called in this order.
+	// Sources are the tables and topics of events to follow. Two sources of one table or topic are called in this order.
 	Sources []Source[D]
 }
 
@@ -51,11 +51,13 @@ func (d *Doc[D]) handled() {
 	}
 }
 
-// Source is one source of a [Fold]'s changes, made by [OnRow].
+// Source is one source of a [Fold]'s changes, made by [OnRow] or [OnEvent].
 type Source[D any] struct {
-	table table
-	err   error
-	open  func() foldSource[D]
+	table      table
+	open       func() foldSource[D]
+	topic      string // of events
+	openEvents func() foldEvents[D]
+	err        error
 }
 
 // foldSource is a source at work, with its rows.
@@ -91,8 +93,10 @@ func (f Fold[D]) definition() definition {
 		switch {
 		case s.err != nil:
 			d.problems = append(d.problems, s.err)
+		case s.openEvents != nil:
+			d.events = append(d.events, s.topic)
 		case s.open == nil:
-			d.problems = append(d.problems, errors.New("a source was not made by OnRow"))
+			d.problems = append(d.problems, errors.New("a source was not made by OnRow or OnEvent"))
 		default:
 			d.tables = append(d.tables, s.table)
 		}
@@ -106,8 +110,13 @@ func (f Fold[D]) definition() definition {
 func (f Fold[D]) check(context.Context) error { return nil }
 
 func (f Fold[D]) start(_ context.Context, l *loop, progress eventstore.CSN) (engine, error) {
-	e := &foldEngine[D]{loop: l, progress: progress, docs: map[string]*foldDoc[D]{}, sources: map[table][]foldSource[D]{}}
+	e := &foldEngine[D]{loop: l, progress: progress, docs: map[string]*foldDoc[D]{}, sources: map[table][]foldSource[D]{},
+		events: map[string][]foldEvents[D]{}}
 	for _, s := range f.Sources {
+		if s.openEvents != nil {
+			e.events[s.topic] = append(e.events[s.topic], s.openEvents())
+			continue
+		}
 		e.sources[s.table] = append(e.sources[s.table], s.open())
 	}
 	return e, nil

@@ -110,10 +110,10 @@ func (s *refusing) Apply(ctx context.Context, t projector.Target, generation uin
 	return nil
 }
 
-// waitHalted waits for the projector to halt, and checks why.
+// waitHalted waits for the projector to halt, before it has written csn 1, and checks why.
 func waitHalted(t *testing.T, runner *projector.Runner, stop func() error, want string) {
 	t.Helper()
-	if err := runner.WaitFor(t.Context(), "customers", 1<<40); !errors.Is(err, projector.ErrStopped) {
+	if err := runner.WaitFor(t.Context(), "customers", 1); !errors.Is(err, projector.ErrStopped) {
 		t.Errorf("waiting: got %v, want ErrStopped", err)
 	}
 	if err := stop(); err == nil || !strings.Contains(err.Error(), want) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/safeguard"
 )
 
 var errNotKey = errors.New("the key function of its NewTable gives two keys for one row: it has to return the table's primary key")
@@ -124,7 +125,7 @@ func (e *joinEngine) loggedBefore(t *planTable, key, before, stored []byte) (any
 // put stores a row, whose image is in e.image.
 func (e *joinEngine) put(t *planTable, key []byte, old, now any) error {
 	same := old != nil && e.sameKeys(t, old, now)
-	if old != nil && !same {
+	if old != nil && !same && safeguard.BothImages {
 		if err := e.walkFrom(t, key, old); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 
 	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/safeguard"
 )
 
 // commitChanges is after how many changes, or rows that their walks have passed, the local state commits at the latest, also within a transaction or a walk:
@@ -164,7 +165,7 @@ func (e *joinEngine) readMeta(want joinMeta) (why string, err error) {
 	switch {
 	case m.Format != want.Format:
 		return "it has another format", nil
-	case m.LogID != want.LogID:
+	case m.LogID != want.LogID && safeguard.LogIdentity:
 		return "it is of another log", nil
 	case m.Target != want.Target || m.Generation != want.Generation:
 		return "it is of another read model, or another generation of it", nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/safeguard"
 )
 
 // spread is what is known of documents that are marked in the state as pending and are not in dirty: those of a change that concerns many, and all of
@@ -29,7 +30,7 @@ func (e *joinEngine) touch(key []byte) error {
 		return nil
 	}
 	switch {
-	case e.csn <= e.floor: // it is written, with whatever bytes
+	case e.csn <= e.floor && safeguard.SilentCatchUp: // it is written, with whatever bytes
 		return e.setDoc(key, docRecord{csn: e.csn})
 	case e.wide || e.loop.catchingUp() || e.loop.held || len(e.order)+len(e.fan) >= e.most:
 		return e.markDoc(key)
@@ -104,7 +105,7 @@ func (e *joinEngine) findUnwritten() error {
 				return false
 			}
 			switch {
-			case r.csn > e.floor && !r.pending:
+			case r.csn > e.floor && !r.pending && safeguard.Unwritten:
 				keys, known = append(keys, bytes.Clone(key[1:])), append(known, bytes.Clone(value[:8]))
 				e.count++
 			case r.csn > e.floor:
@@ -168,6 +169,9 @@ func (e *joinEngine) checkSample(s docSample) error {
 		return nil // they are not to be built from
 	}
 	for i, key := range s.keys {
+		if !safeguard.Sample {
+			break
+		}
 		id, body, err := e.make(key)
 		if err == nil && sumOf(body) != s.sums[i] {
 			err = ErrDefinitionChanged
@@ -245,7 +249,7 @@ func (e *joinEngine) nextSpread() (keys [][]byte, end bool, err error) {
 		if parse = err; err != nil {
 			return false
 		}
-		if r.pending && r.csn > e.floor {
+		if r.pending && (r.csn > e.floor || !safeguard.SilentCatchUp) {
 			keys = append(keys, bytes.Clone(key[1:]))
 		}
 		if seen++; seen == 100*scanKeys || len(keys) == limit {

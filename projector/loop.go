@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/safeguard"
 )
 
 // saveEvery is the longest time in which progress stands still in the sink while the log moves without documents to write.
@@ -173,12 +174,12 @@ func (l *loop) follow(ctx, work context.Context) error {
 }
 
 // inTransaction tells whether reading broke off inside a transaction. Nothing is written until it is whole.
-func (l *loop) inTransaction() bool { return l.last.CSN > l.applied }
+func (l *loop) inTransaction() bool { return l.last.CSN > l.applied && safeguard.WholeTransactions }
 
 func (l *loop) pending() int { return l.engine.pending() }
 
 // catchingUp is true while the log's end at the start is not reached: windows then close by count alone, to coalesce the most.
-func (l *loop) catchingUp() bool { return l.applied < l.headAtStart }
+func (l *loop) catchingUp() bool { return l.applied < l.headAtStart && safeguard.ReplayToHead }
 
 // deadline is when the loop has something to do by itself.
 func (l *loop) deadline() time.Time {
@@ -188,7 +189,7 @@ func (l *loop) deadline() time.Time {
 		return time.Now()
 	case l.pending() > 0 && !l.catchingUp():
 		return l.window.opened.Add(l.cfg.Window)
-	case l.pending() == 0 && l.written > l.saved.CSN && l.logID != "":
+	case l.pending() == 0 && l.written > l.saved.CSN && l.logID != "" && safeguard.IdleProgress:
 		return l.savedAt.Add(saveEvery)
 	}
 	return time.Time{}
@@ -224,7 +225,7 @@ func (l *loop) take(ctx, work context.Context, item cutOrError) error {
 		if err != nil {
 			return &readError{err}
 		}
-		if rec.Place.Compare(l.last) <= 0 {
+		if rec.Place.Compare(l.last) <= 0 && safeguard.Once {
 			continue // seen before reading broke off
 		}
 		if rec.CSN > l.last.CSN && l.inTransaction() {
@@ -267,7 +268,7 @@ func (l *loop) take(ctx, work context.Context, item cutOrError) error {
 
 // incomplete tells whether the log up to a watermark lacks rows that the projector's tables have, because a snapshot has not read them yet.
 func (l *loop) incomplete(w eventstore.Watermark) (bool, error) {
-	if w.Position.Snapshot == "" {
+	if w.Position.Snapshot == "" || !safeguard.WholeSnapshots {
 		return false, nil
 	}
 	snapshot, err := eventstore.ParseSnapshot(w.Position.Snapshot)
@@ -296,6 +297,14 @@ func (l *loop) change(rec *eventstore.Record) error {
 		if err := l.schemaChange(rec); err != nil {
 			return err
 		}
+		l.taken(rec)
+		return nil
+	}
+	if slices.Contains(l.def.events, rec.Topic) {
+		if err := l.engine.(eventEngine).event(rec); err != nil {
+			return err
+		}
+		l.window.changes++
 		l.taken(rec)
 		return nil
 	}
@@ -371,7 +380,7 @@ func (l *loop) wrote(ctx context.Context) error {
 // reach moves written up to the oldest change that is not in the sink.
 func (l *loop) reach() {
 	reached := l.applied
-	if oldest := l.engine.oldestPending(); oldest > 0 {
+	if oldest := l.engine.oldestPending(); oldest > 0 && safeguard.OldestPending {
 		reached = min(reached, oldest-1)
 	}
 	l.written = max(l.written, reached)

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/millrace-go/millrace/internal/safeguard"
 )
 
 // MemoryKind is the [Target.Sink] of a [MemorySink].
@@ -81,7 +83,7 @@ func (s *MemorySink) store(t Target, generation uint64) (map[string]memoryDocume
 
 // Apply writes each document whose version is newer than the stored one. It refuses ids that [CheckID] refuses, and bodies that
 // are not JSON objects. Bodies are copied.
-func (s *MemorySink) Apply(_ context.Context, t Target, generation uint64, writes []Write, results []Result) error {
+func (s *MemorySink) Apply(ctx context.Context, t Target, generation uint64, writes []Write, results []Result) error {
 	if len(writes) != len(results) {
 		return fmt.Errorf("memory sink: %d writes, but room for %d results", len(writes), len(results))
 	}
@@ -91,6 +93,11 @@ func (s *MemorySink) Apply(_ context.Context, t Target, generation uint64, write
 			results[i] = Result{Outcome: Refused, Err: err}
 		} else if w.Body != nil && !isObject(w.Body) {
 			results[i] = Result{Outcome: Refused, Err: fmt.Errorf("document %q is not a JSON object", w.ID)}
+		}
+	}
+	if !safeguard.PreparedStores {
+		if err := s.Prepare(ctx, t, generation); err != nil {
+			return err
 		}
 	}
 	s.mu.Lock()
@@ -109,7 +116,11 @@ func (s *MemorySink) Apply(_ context.Context, t Target, generation uint64, write
 			continue
 		}
 		results[i] = Result{Outcome: Applied, Stored: w.Version}
-		if found && stored.version == w.Version {
+		if found && stored.version == w.Version && safeguard.EqualVersions {
+			continue
+		}
+		if w.Body == nil && !safeguard.Tombstones {
+			delete(docs, w.ID)
 			continue
 		}
 		d := memoryDocument{version: w.Version, body: bytes.Clone(w.Body)}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"github.com/millrace-go/millrace/internal/safeguard"
 )
 
 // MemoryStates are [LocalStates] in memory. They live as long as the value does: a projector that ends and begins again in the same process goes on from
@@ -216,6 +218,9 @@ func (o *openMemoryState) Close() error {
 		return nil
 	}
 	for _, old := range slices.Backward(o.undo) {
+		if !safeguard.Groups {
+			break
+		}
 		if old.found {
 			o.state.set([]byte(old.key), old.value)
 		} else {

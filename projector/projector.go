@@ -25,12 +25,13 @@ type definition struct {
 	version  int
 	target   Target
 	tables   []table
-	problems []error // of the kind's own fields
+	events   []string // topics of events
+	problems []error  // of the kind's own fields
 }
 
-// topics returns the distinct topics that may have rows of the definition's tables, and the schema topic, sorted.
+// topics returns the distinct topics that may have rows of the definition's tables, those of its events, and the schema topic, sorted.
 func (d definition) topics(routes eventstore.Routes) []string {
-	topics := []string{eventstore.SchemaTopic}
+	topics := append([]string{eventstore.SchemaTopic}, d.events...)
 	for _, t := range d.tables {
 		topics = append(topics, routes.Topics(t.schema, t.name)...)
 	}

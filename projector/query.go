@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 
 	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/safeguard"
 )
 
 // Query keeps documents that the user's own SQL makes: a changed row says which documents it concerns, those are collected over a window,
@@ -45,6 +47,9 @@ type Query struct {
 	Load Loader
 	// LoadDocuments is the largest number of ids in a call of Load. Default 500.
 	LoadDocuments int
+	// LoadsPerSecond bounds how often a second the database is asked, each time for one call of Load, or of the Resolvers, in a snapshot of its own. What
+	// has to wait is collected: while the limit holds back, documents are later, and each is loaded once for all its changes. 0 is no limit.
+	LoadsPerSecond float64
 }
 
 // Loader makes the documents of ids from what tx shows, all in one consistent snapshot. Values are marshalled by encoding/json (a
@@ -58,11 +63,13 @@ type Loader func(ctx context.Context, tx *sql.Tx, ids []string) (map[string]any,
 // called with at most 1,000 distinct keys. Errors are as with [Loader].
 type Resolver func(ctx context.Context, tx *sql.Tx, keys []string) (ids []string, err error)
 
-// QueryTable is a table that a [Query] follows, made by [OnTable] or [OnTableVia].
+// QueryTable is a table, or a topic of events, that a [Query] follows, made by [OnTable], [OnTableVia] or [OnTopic].
 type QueryTable struct {
 	table   table
 	keys    func(row *eventstore.RowChange) ([]string, error)
 	resolve Resolver // nil: the keys are the ids
+	topic   string
+	events  func(rec *eventstore.Record) ([]string, error) // ids
 	err     error
 }
 
@@ -93,6 +100,9 @@ func queryTable[T any](name string, ids func(row *T) []string) QueryTable {
 		if err != nil {
 			return nil, err
 		}
+		if !safeguard.BothImages && after != nil {
+			before = nil
+		}
 		old, err := callIDs(ids, before)
 		if err != nil {
 			return nil, err
@@ -114,6 +124,9 @@ func (q Query) definition() definition {
 	if q.LoadDocuments < 0 {
 		bad("LoadDocuments is negative, want a positive number, or 0 for the default")
 	}
+	if !(q.LoadsPerSecond >= 0) {
+		bad(fmt.Sprintf("LoadsPerSecond is %v, want a positive number, or 0 for no limit", q.LoadsPerSecond))
+	}
 	if len(q.Tables) == 0 {
 		bad("Tables is empty")
 	}
@@ -121,8 +134,10 @@ func (q Query) definition() definition {
 		switch {
 		case t.err != nil:
 			d.problems = append(d.problems, t.err)
+		case t.events != nil:
+			d.events = append(d.events, t.topic)
 		case t.keys == nil:
-			bad("a table was not made by OnTable or OnTableVia")
+			bad("a table was not made by OnTable, OnTableVia or OnTopic")
 		default:
 			d.tables = append(d.tables, t.table)
 		}

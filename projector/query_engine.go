@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/safeguard"
 )
 
 // resolveKeys is the largest number of keys in a call of a [Resolver].
@@ -23,7 +25,8 @@ type queryEngine struct {
 	progress eventstore.CSN
 	seen     map[table]bool // had rows in this run
 	ids      keySet
-	via      []keySet // by index of query.Tables
+	via      []keySet  // by index of query.Tables
+	asked    time.Time // when the database may be asked again
 }
 
 // keySet is a set of strings in the order in which they came.
@@ -64,7 +67,7 @@ func (e *queryEngine) change(row *eventstore.RowChange) error {
 	at := table{row.Schema, row.Table}
 	e.seen[at] = true
 	for i, t := range e.query.Tables {
-		if t.table != at {
+		if t.events != nil || t.table != at {
 			continue
 		}
 		keys, err := t.keys(row)
@@ -80,6 +83,25 @@ func (e *queryEngine) change(row *eventstore.RowChange) error {
 				return &RowError{Projector: e.query.Name, Table: at.String(), Place: row.Place, Err: err}
 			}
 			e.ids.add(key)
+		}
+	}
+	return nil
+}
+
+func (e *queryEngine) event(rec *eventstore.Record) error {
+	for _, t := range e.query.Tables {
+		if t.events == nil || t.topic != rec.Topic {
+			continue
+		}
+		ids, err := t.events(rec)
+		for _, id := range ids {
+			if err == nil {
+				err = CheckID(id)
+			}
+			e.ids.add(id)
+		}
+		if err != nil {
+			return &RowError{Projector: e.query.Name, Topic: rec.Topic, Place: rec.Place, Err: err}
 		}
 	}
 	return nil
@@ -113,11 +135,29 @@ func (e *queryEngine) flush(ctx context.Context, at point, w *writer) error {
 
 // snapshot reads in one consistent snapshot that shows at least everything up to the point.
 func (e *queryEngine) snapshot(ctx context.Context, step string, at point, read func(ctx context.Context, tx *sql.Tx) error) error {
+	if !safeguard.ExecutedWait {
+		at.executed = eventstore.Position{}
+	}
 	return e.loop.retry(ctx, step, mayPass, func() error {
+		if err := e.await(ctx); err != nil {
+			return err
+		}
 		return e.query.Database.Snapshot(ctx, at.executed, func(ctx context.Context, tx *sql.Tx) error {
 			return guard(func() error { return read(ctx, tx) })
 		})
 	})
+}
+
+// await waits until the database may be asked again.
+func (e *queryEngine) await(ctx context.Context) error {
+	if e.query.LoadsPerSecond == 0 {
+		return nil
+	}
+	if wait := time.Until(e.asked); wait > 0 && !sleep(ctx, wait) {
+		return ctx.Err()
+	}
+	e.asked = time.Now().Add(time.Duration(float64(time.Second) / e.query.LoadsPerSecond))
+	return nil
 }
 
 // resolve turns keys into ids.

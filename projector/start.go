@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/safeguard"
 )
 
 // open finds out where the read model stands, prepares its generation and makes the engine.
@@ -97,7 +98,7 @@ func (l *loop) adopt(ctx context.Context, w eventstore.Watermark) error {
 		if err := l.save(ctx, p); err != nil {
 			return err
 		}
-	case l.saved.LogID != w.LogID:
+	case l.saved.LogID != w.LogID && safeguard.LogIdentity:
 		return fmt.Errorf("%w: the read model was built from log %s, this is log %s: raise the projector's Version to build it anew", eventstore.ErrLogMismatch, l.saved.LogID, w.LogID)
 	case l.saved.CSN > w.CSN:
 		return fmt.Errorf("%w: the read model is at csn %d, the log ends at %d: the log has lost what was in it", eventstore.ErrLogMismatch, l.saved.CSN, w.CSN)
@@ -126,7 +127,7 @@ func (l *loop) checkStore(ctx context.Context, p Progress) error {
 // publish lets readers see the generation, once it has reached what was the log's end at the start: never a state older than
 // the one they saw before. A log that is not there yet replaces nothing.
 func (l *loop) publish(ctx context.Context) error {
-	if l.published || l.held || l.written < l.headAtStart || l.logID == "" && l.replaces {
+	if l.published || l.held || l.written < l.headAtStart && safeguard.PublishAtHead || l.logID == "" && l.replaces {
 		return nil
 	}
 	err := l.retry(ctx, "publish", mayPass, func() error { return l.sink.Publish(ctx, l.def.target, l.generation) })

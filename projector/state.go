@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/safeguard"
 )
 
 // ErrStopped is returned to waiters of a projector that runs no more. What it wraps says why.
@@ -120,6 +121,9 @@ func (s *state) stop(halted error) {
 
 // wanted tells whether somebody waits for what was read up to csn and is not written yet.
 func (s *state) wanted(csn eventstore.CSN) bool {
+	if !safeguard.WaitersFirst {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.ContainsFunc(slices.Collect(maps.Keys(s.waiters)), func(w *waiter) bool {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/millrace-go/millrace/internal/safeguard"
 )
 
 // errHeadBehind says that the sink holds a version that the log has never had.
@@ -80,7 +82,9 @@ func (w *writer) take(ctx context.Context) (again []Write, why error, err error)
 			again, why = append(again, write), r.Err
 			continue
 		case Refused:
-			return nil, nil, &DocumentError{Projector: w.loop.def.name, ID: write.ID, CSN: write.Version.CSN(), Err: r.Err}
+			if safeguard.RefusedHalts {
+				return nil, nil, &DocumentError{Projector: w.loop.def.name, ID: write.ID, CSN: write.Version.CSN(), Err: r.Err}
+			}
 		default:
 			return nil, nil, fmt.Errorf("write documents: sink %s gave no outcome for document %q", w.loop.sink.Kind(), write.ID)
 		}
@@ -99,7 +103,7 @@ func (w *writer) take(ctx context.Context) (again []Write, why error, err error)
 // checkStale halts on a stored version that the log cannot have led to : every write would be refused
 // in silence from now on.
 func (l *loop) checkStale(ctx context.Context, write Write, stored Version) error {
-	if stored == 0 || stored.Generation() == write.Version.Generation() && stored.CSN() <= l.state.headCSN() {
+	if !safeguard.AboveHead || stored == 0 || stored.Generation() == write.Version.Generation() && stored.CSN() <= l.state.headCSN() {
 		return nil
 	}
 	if stored.Generation() == write.Version.Generation() {

@@ -18,7 +18,7 @@ const module = "github.com/millrace-go/millrace"
 var core = map[string][]string{
 	"eventstore": {"internal/election", "internal/gtid", "internal/jsonscan", "internal/minheap", "internal/murmur2", "internal/pattern"},
 	"cdc":        {"eventstore", "internal/gtid", "internal/jsonscan", "internal/pattern", "internal/reclaim", "internal/safeguard"},
-	"projector":  {"eventstore", "internal/gtid", "internal/jsonscan"},
+	"projector":  {"eventstore", "internal/gtid", "internal/jsonscan", "internal/safeguard"},
 }
 
 // vendors says which package a vendor's modules belong to.

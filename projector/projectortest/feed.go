@@ -26,11 +26,14 @@ type Feed struct {
 	tables map[string]map[string][]byte // table, key, row
 }
 
-// Change is a change of one row, made by [Put], [Del] and [Rekey], or of a table as a whole, made by [Execute].
+// Change is a change of one row, made by [Put], [Del] and [Rekey], a row that is read, made by [Read], an event, made by [Emit], or a change of a table as a whole, made by [Execute].
 type Change struct {
 	table    string
 	old, row any
 	op       eventstore.SchemaOp
+	read     bool
+	event    bool
+	key      string // of an event
 }
 
 // Put inserts a row, or updates the one with the same key. table is schema.table; row is marshalled by encoding/json.
@@ -41,6 +44,14 @@ func Del(table string, row any) Change { return Change{table: table, old: row} }
 
 // Rekey updates the row with old's key to row, which has another key.
 func Rekey(table string, old, row any) Change { return Change{table: table, old: old, row: row} }
+
+// Read has a snapshot read a row: what the table has, or has had before the feed began, stands in the log once more.
+func Read(table string, row any) Change { return Change{table: table, row: row, read: true} }
+
+// Emit adds an event to a topic: a record with this key whose value is what encoding/json makes of event.
+func Emit(topic, key string, event any) Change {
+	return Change{table: topic, key: key, row: event, event: true}
+}
 
 // Execute changes a table as a whole, as a statement does. [eventstore.SchemaTruncate] and [eventstore.SchemaDrop] empty it; "shop." drops
 // the schema shop with all its tables. [eventstore.SchemaCreate] makes it anew; rows that it still has, have gone with a rename.
@@ -101,6 +112,15 @@ func (f *Feed) change(flush *eventstore.Flush, row uint64, c Change) error {
 		f.execute(flush, row, c)
 		return nil
 	}
+	if c.event {
+		value, err := json.Marshal(c.row)
+		if err != nil {
+			return fmt.Errorf("feed: event of topic %s: %w", c.table, err)
+		}
+		flush.Records = append(flush.Records, eventstore.Record{Topic: c.table, Key: []byte(c.key), Value: value, Time: time.Now(),
+			Place: eventstore.Place{CSN: f.csn, Index: eventstore.RowIndex(row, eventstore.RowRecord)}})
+		return nil
+	}
 	rows := f.tables[c.table]
 	if rows == nil {
 		rows = map[string][]byte{}
@@ -132,6 +152,8 @@ func (f *Feed) change(flush *eventstore.Flush, row uint64, c Change) error {
 		return fmt.Errorf("feed: table %s has no row %s", c.table, oldKey)
 	}
 	switch {
+	case c.read:
+		f.record(flush, c.table, 'r', key, nil, image, eventstore.RowIndex(row, eventstore.RowRecord))
 	case image == nil || oldKey != key:
 		f.record(flush, c.table, 'd', oldKey, before, nil, eventstore.RowIndex(row, eventstore.RowRecord))
 		f.record(flush, c.table, 0, oldKey, nil, nil, eventstore.RowIndex(row, eventstore.TombstoneRecord))

@@ -47,6 +47,7 @@ func TestSink(t *testing.T, open func(t *testing.T) Harness) {
 		{"Check", (*suite).check},
 		{"StaleWrite", (*suite).staleWrite},
 		{"RepeatedWrite", (*suite).repeatedWrite},
+		{"SameVersion", (*suite).sameVersion},
 		{"LateWriteAfterDelete", (*suite).lateWriteAfterDelete},
 		{"LateWriteAfterDeleteAndReopen", (*suite).lateWriteAfterReopen},
 		{"DeleteOfMissing", (*suite).deleteOfMissing},

@@ -59,6 +59,20 @@ func (s *suite) repeatedWrite() {
 	s.wantDoc(1, "b", 10, true)
 }
 
+// sameVersion: of two writes with one version, as two processes load them from a database at different times, the first stays, so that no reader
+// goes back to an older state.
+func (s *suite) sameVersion() {
+	s.prepare(1)
+	s.applied(s.put("a", 10), projector.Applied)
+	s.applied(projector.Write{ID: "a", Version: s.version(1, 10), Body: body(9)}, projector.Applied)
+	s.wantDoc(1, "a", 10, false)
+	s.applied(s.del("a", 10), projector.Applied)
+	s.wantDoc(1, "a", 10, false)
+	s.applied(s.del("b", 10), projector.Applied)
+	s.applied(s.put("b", 10), projector.Applied)
+	s.wantDoc(1, "b", 10, true)
+}
+
 func (s *suite) lateWriteAfterDelete() {
 	s.prepare(1)
 	s.applied(s.put("a", 10), projector.Applied)
