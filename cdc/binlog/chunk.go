@@ -170,7 +170,7 @@ func (r *chunkReader) Read(ctx context.Context, req cdc.ChunkRequest) (*cdc.Chun
 	}
 	defer end()
 	chunk, err := r.read(ctx, req)
-	if errors.Is(err, errTooWide) { // once more, with fewer rows
+	for errors.Is(err, errTooWide) { // once more, with fewer rows: one is never too wide
 		r.drop()
 		if err = r.connect(ctx); err == nil {
 			chunk, err = r.read(ctx, req)
@@ -203,7 +203,7 @@ func (r *chunkReader) read(ctx context.Context, req cdc.ChunkRequest) (*cdc.Chun
 		return nil, err
 	}
 	if err := r.readRows(ctx, w, req, condition, chunk); err != nil {
-		return nil, chunkError(err)
+		return nil, r.rowsError(ctx, w, req, err)
 	}
 	if err := r.finish(ctx, w, req, chunk); err != nil {
 		return nil, chunkError(err)
@@ -244,6 +244,19 @@ func chunkError(err error) error {
 		return fmt.Errorf("%w: %w", cdc.ErrNoTable, err)
 	}
 	return err
+}
+
+// rowsError is chunkError for what may also be wrong with a condition: a name that does not exist is one of the condition's, as long as the
+// table's definition is the walk's.
+func (r *chunkReader) rowsError(ctx context.Context, w *walk, req cdc.ChunkRequest, err error) error {
+	stale := chunkError(err)
+	if e, ok := errors.AsType[*mysql.MyError](err); !ok || req.Where == "" || e.Code == codeTableChanged || stale == err {
+		return stale
+	}
+	if now, failed := r.conn.showCreate(ctx, req.Schema, req.Table); failed != nil || now != w.definition {
+		return stale
+	}
+	return fmt.Errorf("the request's condition: %w", err)
 }
 
 // errTooWide says that the rows were so wide that the rest of the result was not worth waiting for. The walk has a limit now.

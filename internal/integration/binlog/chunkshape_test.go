@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -85,10 +86,55 @@ func TestChunkWhere(t *testing.T) {
 				t.Errorf("%s: %d rows in %d chunks, want %d in %d", tt.where, len(got), len(bounds)+1, tt.rows, tt.chunks)
 			}
 		}
-		_, err := r.Read(t.Context(), cdc.ChunkRequest{Schema: d.schema, Table: "a", Where: "v =", MaxRows: 5, MaxBytes: 1000})
-		if err == nil || !strings.Contains(err.Error(), "syntax") {
-			t.Errorf("a wrong condition: got %v", err)
+		// What is wrong with a condition is not taken for a table that changed, or is gone.
+		for where, want := range map[string]string{"v =": "syntax", "w = 7": "Unknown column", "id IN (SELECT id FROM chunkwhere.nowhere)": "nowhere", "id IN (SELECT id FROM no.where)": "no"} {
+			_, err := r.Read(t.Context(), cdc.ChunkRequest{Schema: d.schema, Table: "a", Where: where, MaxRows: 5, MaxBytes: 1000})
+			if err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, cdc.ErrChunkStale) || errors.Is(err, cdc.ErrNoTable) || errors.Is(err, cdc.ErrUnavailable) {
+				t.Errorf("a wrong condition, %s: got %v", where, err)
+			}
 		}
+		d.exec(t, "ALTER TABLE a RENAME COLUMN v TO w")
+		if _, err := r.Read(t.Context(), cdc.ChunkRequest{Schema: d.schema, Table: "a", Where: "v = 7", MaxRows: 5, MaxBytes: 1000}); err == nil {
+			t.Error("a column that was renamed: no error")
+		}
+		d.exec(t, "DROP TABLE a")
+		if _, err := r.Read(t.Context(), cdc.ChunkRequest{Schema: d.schema, Table: "a", Where: "v = 7", MaxRows: 5, MaxBytes: 1000}); !errors.Is(err, cdc.ErrNoTable) {
+			t.Errorf("a table that is gone: got %v", err)
+		}
+	})
+}
+
+// TestChunkWidens: rows that become wider while they are read again, because they were too wide, are read once more.
+func TestChunkWidens(t *testing.T) {
+	onEach(t, func(t *testing.T, kind servers.Kind) {
+		d := open(t, servers.Find(t, kind), "chunkwidens")
+		d.exec(t, "CREATE TABLE a (id INT PRIMARY KEY, v LONGTEXT)")
+		d.exec(t, "INSERT INTO a WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL SELECT n+1 FROM c WHERE n < 99) SELECT n, '' FROM c")
+		source, over, ended := d.source(t), make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(ended)
+			for width := 1000; ; width = 6000 - width {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				if _, err := d.Exec("UPDATE a SET v = REPEAT('x', ?)", width); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}()
+		for range 30 {
+			r := chunkReader(t, source) // which knows nothing of the rows' width
+			chunk, err := r.Read(t.Context(), cdc.ChunkRequest{Schema: d.schema, Table: "a", MaxRows: 100, MaxBytes: 20_000})
+			if err != nil || len(chunk.Rows) == 0 {
+				t.Errorf("got %v, want rows", err)
+				break
+			}
+		}
+		close(over)
+		<-ended
 	})
 }
 
