@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -13,6 +14,12 @@ import (
 
 // ErrNotLeading says that a relay cannot take a request now, because it is not the one that writes, or its source has no snapshots.
 var ErrNotLeading = errors.New("the relay does not read tables now")
+
+// ErrTooManyRequests says that the snapshots that were asked for and are not done are as many as the watermarks take.
+var ErrTooManyRequests = errors.New("too much is asked for: wait until some of it is done")
+
+// maxProgress bounds what watermarks say of snapshots by requests, in bytes: it stands in every one of them.
+const maxProgress = 128 << 10
 
 // SnapshotRequest asks for rows of a captured table once more, although the log has them.
 type SnapshotRequest struct {
@@ -24,7 +31,8 @@ type SnapshotRequest struct {
 
 // Snapshot has rows read once more, beside the stream, and returns when the log has noted the request: from then on it is done
 // whatever happens to the relay. The id is that of [SnapshotInfo].Request. It is for the relay that writes; others answer [ErrNotLeading].
-// Safe for concurrent use.
+// What is asked for and not done stands in every watermark, so [ErrTooManyRequests] bounds it. After another error the log may have noted
+// the request all the same. Safe for concurrent use.
 func (r *Relay) Snapshot(ctx context.Context, req SnapshotRequest) (id string, err error) {
 	s := r.asked.Load()
 	if s == nil || s.snapshots == nil || s.Snapshot.Mode == SnapshotNever {
@@ -37,11 +45,11 @@ func (r *Relay) Snapshot(ctx context.Context, req SnapshotRequest) (id string, e
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for {
-		at := s.reached.Load()
-		if noted, err := eventstore.ParseSnapshot(at.Snapshot); err != nil || noted.Requests >= number {
+		over := r.asked.Load() != s // nothing is noted behind that
+		if noted, err := eventstore.ParseSnapshot(s.reached.Load().Snapshot); err != nil || noted.Requests >= number {
 			return fmt.Sprint(number), err
 		}
-		if r.asked.Load() != s {
+		if over {
 			return "", fmt.Errorf("snapshot of %s.%s: %w: it stopped before the log had the request", req.Schema, req.Table, ErrNotLeading)
 		}
 		select {
@@ -62,6 +70,9 @@ func (s *snapshots) ask(req SnapshotRequest) (number uint64, err error) {
 	if !s.progress.last().Match(req.Schema, req.Table) {
 		return 0, errors.New("the table is not captured: it is not among those of the filter")
 	}
+	if err := s.progress.roomFor(req.Where); err != nil {
+		return 0, err
+	}
 	s.progress.Requests++
 	s.progress.ask(fmt.Sprint(s.progress.Requests), req.Schema, req.Table, req.Where)
 	s.announce = true
@@ -70,11 +81,17 @@ func (s *snapshots) ask(req SnapshotRequest) (number uint64, err error) {
 	return s.progress.Requests, nil
 }
 
+// signals tells whether a table is the one of signals.
+func (s *snapshots) signals(t *Table) bool {
+	schema, table, _ := strings.Cut(s.Signals, ".")
+	return t.Name == table && t.Schema == schema
+}
+
 // signalled takes the requests among the rows of the table of signals. Called with mu held.
 func (s *snapshots) signalled(changes []Change) {
 	for i := range changes {
 		c := &changes[i]
-		if c.Op != Create || c.Table.String() != s.Signals {
+		if c.Op != Create || !s.signals(c.Table) {
 			continue
 		}
 		var row struct {
@@ -85,6 +102,10 @@ func (s *snapshots) signalled(changes []Change) {
 		}
 		if err := json.Unmarshal(c.After, &row); err != nil || len(row.ID) == 0 || !s.progress.last().Match(row.Schema, row.Table) {
 			s.logger.Warn("a signal is passed over: want the columns id, schema_name, table_name and row_filter, and a table that is captured", "signals", s.Signals, "key", string(c.Key))
+			continue
+		}
+		if err := s.progress.roomFor(row.Where); err != nil {
+			s.logger.Error("a signal is passed over", "signals", s.Signals, "key", string(c.Key), "err", err)
 			continue
 		}
 		s.progress.ask("signal "+string(row.ID), row.Schema, row.Table, row.Where)

@@ -24,6 +24,9 @@ func firstPosition(ctx context.Context, cfg *Config) (Position, error) {
 
 // snapshotSource returns a server of source, all of which have the same filter, whose tables can be read beside its stream.
 func snapshotSource(source Source) (SnapshotSource, bool) {
+	if source == nil {
+		return nil, false
+	}
 	for _, server := range newServers(source).list {
 		if s, ok := server.Source.(SnapshotSource); ok {
 			return s, true

@@ -180,7 +180,7 @@ func (p *sessionPlay) readChunk(ctx context.Context, ahead int) (ok bool, err er
 			return false, fmt.Errorf("%v came behind the end, or %w", slice, err)
 		}
 	}
-	p.chunk.chunk = p.source.source.chunk(table.Table, view)
+	p.chunk.window.read(p.source.source.chunk(table.Table, view))
 	return true, nil
 }
 
@@ -188,7 +188,7 @@ func (p *sessionPlay) readChunk(ctx context.Context, ahead int) (ok bool, err er
 // the stream will say so.
 func (p *sessionPlay) nextChunk(ctx context.Context) (*task, error) {
 	for {
-		next, _ := p.snapshots.take()
+		next, _, _ := p.snapshots.take()
 		if next == nil || next.part != nil {
 			return next, nil
 		}

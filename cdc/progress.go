@@ -1,6 +1,7 @@
 package cdc
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/millrace-go/millrace/eventstore"
@@ -117,6 +118,22 @@ func (p *progress) find(schema, table, request string) *eventstore.SnapshotTable
 		if t.Schema == schema && t.Table == table && t.Request == request {
 			return t
 		}
+	}
+	return nil
+}
+
+// roomFor refuses a request with which positions would say too much.
+func (p *progress) roomFor(where string) error {
+	const names = 64 // and punctuation
+	have := 0
+	for _, t := range p.Tables {
+		have += names + len(t.Schema) + len(t.Table) + len(t.Request) + len(t.Where)
+		for _, r := range t.Ranges {
+			have += names + len(r.After) + len(r.Until)
+		}
+	}
+	if have+len(where) > maxProgress {
+		return fmt.Errorf("%w: about %d bytes stand in each watermark, at most %d may, and this condition has %d", ErrTooManyRequests, have, maxProgress, len(where))
 	}
 	return nil
 }

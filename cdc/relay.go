@@ -147,7 +147,7 @@ func NewRelay(cfg Config) (*Relay, error) {
 	if cfg.Name == "" {
 		cfg.Name = defaultName()
 	}
-	if err := cfg.Snapshot.validate(); err != nil {
+	if err := cfg.Snapshot.validate(cfg.Source); err != nil {
 		problems = append(problems, err)
 	}
 	rules := rules{filters: slices.Clone(cfg.RowFilters), routes: slices.Clone(cfg.Routes)}

@@ -13,6 +13,9 @@ var (
 	// ErrChunkStale says that a chunk came to nothing because its table changed its definition meanwhile: it is read again.
 	ErrChunkStale = errors.New("the table changed while a chunk of it was read")
 
+	// ErrChunkBounds says that the bounds of a range are of another key than the one by which the table is read: it is read from its beginning.
+	ErrChunkBounds = errors.New("the range's bounds are of another key of the table")
+
 	// ErrNoTable says that a table to be read does not exist (any more).
 	ErrNoTable = errors.New("no such table")
 )
@@ -55,7 +58,7 @@ func (t TableSize) String() string { return t.Schema + "." + t.Name }
 type ChunkReader interface {
 	// Split divides a table into at most n ranges, of about as many rows each as far as the server's statistics tell.
 	Split(ctx context.Context, schema, table string, n int) ([]ChunkRange, error)
-	// Read reads a chunk. Errors besides those that may pass: [ErrChunkStale], [ErrNoTable], [*DecodeError].
+	// Read reads a chunk. Errors besides those that may pass: [ErrChunkStale], [ErrChunkBounds], [ErrNoTable], [*DecodeError].
 	Read(ctx context.Context, req ChunkRequest) (*Chunk, error)
 	Close() error
 }

@@ -3,6 +3,7 @@ package cdc
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -35,8 +36,19 @@ type SnapshotConfig struct {
 	Signals string
 }
 
-func (c *SnapshotConfig) validate() error {
+func (c *SnapshotConfig) validate(source Source) error {
 	var problems []error
+	if c.Signals != "" {
+		schema, table, ok := strings.Cut(c.Signals, ".")
+		reads, can := snapshotSource(source)
+		if !ok || schema == "" || table == "" {
+			problems = append(problems, fmt.Errorf("Snapshot.Signals is %q, want schema.table", c.Signals))
+		} else if !can {
+			problems = append(problems, fmt.Errorf("Snapshot.Signals needs a Source that is a SnapshotSource, %T is none", source))
+		} else if filter := reads.Filter(); !filter.Match(schema, table) {
+			problems = append(problems, fmt.Errorf("Snapshot.Signals: the source's filter does not capture %s", c.Signals))
+		}
+	}
 	if c.Mode < SnapshotMissing || c.Mode > SnapshotNever {
 		problems = append(problems, fmt.Errorf("Snapshot.Mode is %d, want SnapshotMissing or SnapshotNever", c.Mode))
 	}

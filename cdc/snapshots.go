@@ -156,38 +156,36 @@ type task struct {
 	part  *ChunkRange
 }
 
-// take returns what to do next, or nil and when to ask again.
-func (s *snapshots) take() (*task, <-chan struct{}) {
+// take returns what to do next, or nil and when to ask again; and whether the log has just become whole.
+func (s *snapshots) take() (next *task, changed <-chan struct{}, complete bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.progress
 	for _, t := range p.Tables {
 		if t.Ranges == nil && !s.planning[t] {
 			s.planning[t] = true
-			return &task{table: t}, nil
+			return &task{table: t}, nil, false
 		}
 		for _, part := range t.Ranges {
 			if !s.busy[part] {
 				s.busy[part] = true
-				return &task{table: t, part: part}, nil
+				return &task{table: t, part: part}, nil, false
 			}
 		}
 	}
 	if t := p.begin(); t != nil {
 		s.planning[t] = true
-		return &task{table: t}, nil
+		return &task{table: t}, nil, false
 	}
 	if !p.last().Done && !p.listed && !s.listing {
 		s.listing = true
-		return &task{}, nil
+		return &task{}, nil, false
 	}
-	if p.finish() {
+	if complete = p.finish(); complete {
 		s.announce = true
 		s.attend()
-		s.logger.Info("snapshot complete")
-		s.hooks.snapshot(SnapshotInfo{Complete: true})
 	}
-	return nil, s.changed
+	return nil, s.changed, complete
 }
 
 // giveBack undoes a take.
@@ -216,7 +214,11 @@ func (s *snapshots) read(ctx context.Context) error {
 	}
 	defer closed()
 	for backoff := minBackoff; ; {
-		next, changed := s.take()
+		next, changed, complete := s.take()
+		if complete {
+			s.logger.Info("snapshot complete")
+			s.hooks.snapshot(SnapshotInfo{Complete: true})
+		}
 		if next == nil {
 			closed()
 			select {
@@ -369,10 +371,24 @@ func (s *snapshots) readChunk(ctx context.Context, chunks ChunkReader, t *task, 
 		}
 		return chunk, nil
 	})
+	if errors.Is(err, ErrChunkBounds) { // no statement may ever say so: another server may have another key, or this program names keys otherwise
+		s.restart(t.table)
+		return r, otherKey, nil
+	}
 	if errors.Is(err, ErrChunkStale) {
 		return r, tableChanged, nil
 	}
 	return r, why, err
+}
+
+// restart begins a table again.
+func (s *snapshots) restart(t *eventstore.SnapshotTable) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.progress.restart(t.Schema, t.Table)
+	s.announce = true
+	s.signal()
+	s.attend()
 }
 
 func (s *snapshots) newReading(t *task) *reading {
@@ -403,7 +419,7 @@ func (s *snapshots) see(ctx context.Context, r *reading, read func(delivered Pos
 		return "", err
 	}
 	s.mu.Lock()
-	r.chunk = chunk
+	r.window.read(chunk)
 	s.attend()
 	s.mu.Unlock()
 	select {
@@ -431,16 +447,28 @@ func (s *snapshots) drop(r *reading) {
 	s.opening, s.open = slices.DeleteFunc(s.opening, same), slices.DeleteFunc(s.open, same)
 }
 
+// tellEvery is how often the operator hears that chunks wait for the stream.
+const tellEvery = time.Minute
+
 // yield waits while the stream is too far behind.
 func (s *snapshots) yield(ctx context.Context) error {
-	for s.lag.behind(time.Now()) > s.MaxLag {
+	told := time.Now()
+	for {
+		now := time.Now()
+		lag := s.lag.behind(now)
+		if lag <= s.MaxLag {
+			return nil
+		}
+		if now.Sub(told) >= tellEvery {
+			told = now
+			s.logger.Warn("the snapshot waits for the stream, which is behind, or the clocks of server and relay differ", "lag", lag.Round(time.Millisecond), "MaxLag", s.MaxLag)
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	return nil
 }
 
 // report tells of a chunk that is in the queue.

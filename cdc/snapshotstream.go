@@ -151,6 +151,7 @@ func (st *snapshotStream) pass(slice *Slice) *Slice {
 		st.complete(slice.Completed)
 	}
 	if slice.Prepared != nil {
+		st.known(slice.Prepared.XID)
 		delete(st.completed, slice.Prepared.XID)
 	}
 	st.last = Coordinates{slice.Server, slice.File, slice.Offset}
@@ -177,7 +178,14 @@ func (st *snapshotStream) complete(xid string) {
 			clear(st.completed)
 		}
 	}
+	st.known(xid)
 	st.completed[xid] = struct{}{}
+}
+
+// known notes that an XA transaction is one of the stream's, whatever was before of its name.
+func (st *snapshotStream) known(xid string) {
+	delete(st.suspected, xid)
+	delete(st.foreign, xid)
 }
 
 // settle tells the reader of the chunk that Next returned before that it is in the queue.
@@ -250,7 +258,7 @@ func (st *snapshotStream) due() *Slice {
 
 // learn keeps what the chunk's view proves.
 func (st *snapshotStream) learn(r *reading) {
-	if low := r.chunk.Low; low != nil && r.endsAt(*low) && (st.matched.Server != low.Server || st.matched.Compare(*low) < 0) {
+	if low := r.chunk.Low; low != nil && r.endsAtLow() && (st.matched.Server != low.Server || st.matched.Compare(*low) < 0) {
 		st.matched = *low
 	}
 	for xid := range r.completed {

@@ -20,19 +20,24 @@ type window struct {
 	prepared  map[string]struct{} // those that were open then, or were prepared since
 	keys      map[string]bool     // of the rows that changed; true where an image lacked columns
 	ends      []Coordinates       // where transactions ended
-	bytes     int
+	bytes     int                 // of keys and ends
 	broken    discard
 
 	last    *Table // the table of the change before, and whether it is this one
 	isTable bool
 
 	chunk *Chunk
+	// Once the chunk is there, only its rows count, and whether a transaction ends at its low mark: however long it waits for its place, nothing
+	// else is kept.
+	rowKeys map[string]struct{}
+	low     bool
 }
 
 // discard is why a chunk is worth nothing; empty while it may be worth something.
 type discard string
 
 const (
+	otherKey     discard = "its range is of another key of the table"
 	tableChanged discard = "the table's definition changed"
 	tooMuch      discard = "too much changed meanwhile"
 	wrongLow     discard = "no transaction ends where the view was said to be"
@@ -81,8 +86,27 @@ func (w *window) pass(s *Slice) {
 	if s.Prepared != nil {
 		w.prepared[s.Prepared.XID] = struct{}{}
 	}
-	if s.Last && w.broken == "" {
-		w.ends = append(w.ends, Coordinates{s.Server, s.File, s.Offset})
+	if s.Last {
+		w.end(Coordinates{s.Server, s.File, s.Offset})
+	}
+}
+
+// read gives the window its chunk.
+func (w *window) read(c *Chunk) {
+	w.chunk, w.rowKeys = c, make(map[string]struct{}, len(c.Rows))
+	for i := range c.Rows {
+		w.rowKeys[string(c.Rows[i].Key)] = struct{}{}
+	}
+}
+
+// end notes where a transaction ended.
+func (w *window) end(at Coordinates) {
+	switch {
+	case w.broken != "":
+	case w.chunk != nil:
+		w.low = w.low || w.chunk.Low != nil && at == *w.chunk.Low
+	default:
+		w.ends = append(w.ends, at)
 		w.grow(endBytes)
 	}
 }
@@ -91,8 +115,13 @@ func (w *window) note(key []byte, partial bool) {
 	if w.broken != "" {
 		return
 	}
+	if w.chunk != nil {
+		if _, row := w.rowKeys[string(key)]; !row {
+			return
+		}
+	}
 	before, known := w.keys[string(key)]
-	if !known {
+	if !known && w.chunk == nil {
 		w.grow(len(key) + endBytes)
 	}
 	if !known || partial && !before {
@@ -111,7 +140,7 @@ func (w *window) spoil(why discard) {
 	if w.broken == "" {
 		w.broken = why
 	}
-	w.keys, w.ends = nil, nil
+	w.keys, w.ends, w.rowKeys = nil, nil, nil
 }
 
 // decide tells whether the chunk, which has been read, can be placed at a place of the stream between two transactions, or never. foreign are XA
@@ -154,11 +183,13 @@ func (w *window) lacks(xid string) bool {
 
 // covers tells whether the view has everything that was delivered when the window was opened.
 func (w *window) covers() bool {
-	return w.chunk.Low == nil || w.endsAt(*w.chunk.Low) || w.begun.Server != "" && w.matched.Server == w.begun.Server && w.matched.Compare(w.begun) >= 0
+	return w.chunk.Low == nil || w.endsAtLow() || w.begun.Server != "" && w.matched.Server == w.begun.Server && w.matched.Compare(w.begun) >= 0
 }
 
-// endsAt tells whether a transaction of the window ends at the place, or the window begins there, which is where one ended.
-func (w *window) endsAt(at Coordinates) bool { return at == w.begun || slices.Contains(w.ends, at) }
+// endsAtLow tells whether a transaction of the window ends at the chunk's low mark, or the window begins there, which is where one ended.
+func (w *window) endsAtLow() bool {
+	return w.low || *w.chunk.Low == w.begun || slices.Contains(w.ends, *w.chunk.Low)
+}
 
 // rows are those of the chunk that the stream does not tell better.
 func (w *window) rows() []Change {

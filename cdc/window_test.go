@@ -54,7 +54,7 @@ func TestWindowExhaustively(t *testing.T) {
 					}
 					w := newWindow("s", "t", 1<<20)
 					w.open(windowPlace(begun), Coordinates{}, nil, nil)
-					w.chunk = chunk
+					w.read(chunk)
 					told := map[string]bool{} // by the stream
 					at := begun
 					for ; ; at++ {
@@ -140,8 +140,13 @@ func TestWindowDiscards(t *testing.T) {
 		w.open(windowPlace(1), c.matched, map[string]struct{}{"completed": {}}, []eventstore.Prepare{{XID: "open"}})
 		c.chunk.High = windowPlace(5)
 		c.chunk.Rows = []Change{{Op: Read, Key: []byte("1")}, {Op: Read, Key: []byte("2")}}
-		w.chunk = &c.chunk
-		w.pass(c.slice)
+		if c.limit > 1000 {
+			w.read(&c.chunk)
+			w.pass(c.slice)
+		} else { // what a chunk that is there waits for is not kept
+			w.pass(c.slice)
+			w.read(&c.chunk)
+		}
 		place, why := w.decide(windowPlace(5), map[string]bool{c.foreign: true})
 		if why != c.want || place != (c.want == "") {
 			t.Errorf("%s: placed %v, discarded %q; want %q", name, place, why, c.want)
@@ -149,11 +154,53 @@ func TestWindowDiscards(t *testing.T) {
 	}
 	w := newWindow("s", "t", 1<<20)
 	w.open(windowPlace(1), Coordinates{}, nil, nil)
-	w.chunk = &Chunk{High: windowPlace(1)}
+	w.read(&Chunk{High: windowPlace(1)})
 	if place, why := w.decide(Coordinates{}, nil); place || why != "" {
 		t.Errorf("where the place is not known: placed %v, discarded %q", place, why)
 	}
 	if _, why := w.decide(Coordinates{"r", "binlog.1", 9}, nil); why != otherServer {
 		t.Errorf("on another server: discarded %q", why)
+	}
+}
+
+// TestWindowWaits: a chunk that waits long for its place, since the stream is behind, does not come to nothing by what passes meanwhile, and
+// what matters of it counts.
+func TestWindowWaits(t *testing.T) {
+	table := &Table{Schema: "s", Name: "t"}
+	slice := func(at int, key string) *Slice {
+		return &Slice{ID: "x", First: true, Last: true, Changes: []Change{{Table: table, Op: Update, Key: []byte(key)}}, Server: "s", File: "binlog.1", Offset: uint64(at)}
+	}
+	for _, low := range []int{3, 5000, 9000, 20_000} {
+		const limit = 1000
+		w := newWindow("s", "t", limit)
+		w.open(windowPlace(1), Coordinates{}, nil, nil)
+		w.pass(slice(2, "early"))
+		w.pass(slice(3, "early too"))
+		at := windowPlace(low)
+		w.read(&Chunk{High: windowPlace(10_000), Low: &at, Rows: []Change{{Key: []byte("1")}, {Key: []byte("early")}, {Key: []byte("late")}}})
+		for i := 4; i <= 10_000; i++ {
+			key := fmt.Sprint("other ", i)
+			if i == 7000 {
+				key = "late"
+			}
+			if place, why := w.decide(windowPlace(i-1), nil); place || why != "" {
+				t.Fatalf("low %d: at %d: placed %v, discarded %q", low, i-1, place, why)
+			}
+			w.pass(slice(i, key))
+		}
+		want := discard("")
+		if low > 10_000 {
+			want = wrongLow
+		}
+		if place, why := w.decide(windowPlace(10_000), nil); place != (low < 10_000) || why != want {
+			t.Errorf("low %d: placed %v, discarded %q, want %q", low, place, why, want)
+		} else if place {
+			if rows := w.rows(); len(rows) != 1 || string(rows[0].Key) != "1" {
+				t.Errorf("low %d: rows %v, want the one that did not change", low, rows)
+			}
+		}
+		if kept := len(w.keys) + len(w.ends); w.bytes > limit || kept > 10 {
+			t.Errorf("low %d: the window keeps %d bytes, %d places and keys", low, w.bytes, kept)
+		}
 	}
 }

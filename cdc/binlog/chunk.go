@@ -170,6 +170,10 @@ func (r *chunkReader) Read(ctx context.Context, req cdc.ChunkRequest) (*cdc.Chun
 	}
 	defer end()
 	chunk, err := r.read(ctx, req)
+	if errors.Is(err, cdc.ErrChunkBounds) { // perhaps of what this reader knew of the table, and another one did not
+		clear(r.walks)
+		chunk, err = r.read(ctx, req)
+	}
 	for errors.Is(err, errTooWide) { // once more, with fewer rows: one is never too wide
 		r.drop()
 		if err = r.connect(ctx); err == nil {

@@ -223,7 +223,7 @@ func (w *walk) appendBound(dst, values []byte) ([]byte, error) {
 func (w *walk) literals(bound string) ([]string, error) {
 	id, rest, ok := strings.Cut(bound, ":")
 	if !ok || id != w.id {
-		return nil, cdc.ErrChunkStale
+		return nil, cdc.ErrChunkBounds
 	}
 	values := strings.Split(rest, ",")
 	if len(values) > len(w.parts) {

@@ -64,7 +64,7 @@ func TestWalkBounds(t *testing.T) {
 		{"uuid", "id:0", false}, {"enum", "id:a", false},
 	} {
 		got, err := walkAlong(t, tt.kind).condition(cdc.ChunkRange{Until: tt.bound})
-		if err == nil || errors.Is(err, cdc.ErrChunkStale) != tt.stale {
+		if err == nil || errors.Is(err, cdc.ErrChunkBounds) != tt.stale {
 			t.Errorf("%s %q: got %s, %v", tt.kind, tt.bound, got, err)
 		}
 	}

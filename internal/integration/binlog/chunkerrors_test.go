@@ -89,6 +89,10 @@ func TestChunkDDL(t *testing.T) {
 			{"ANALYZE TABLE a", false, false, `{"id":2,"v":2,"e":"y"}`},
 			{"ALTER TABLE a DROP PRIMARY KEY, ADD PRIMARY KEY (v)", true, true, `{"id":1,"v":1,"e":"x"}`},
 		} {
+			other := chunkReader(t, d.source(t)) // which knows the table as it was
+			if _, err := other.Read(t.Context(), all); err != nil {
+				t.Fatal(err)
+			}
 			d.exec(t, tt.statement)
 			chunk, err := r.Read(t.Context(), rest)
 			if tt.stale != errors.Is(err, cdc.ErrChunkStale) || err != nil && !tt.stale {
@@ -98,13 +102,20 @@ func TestChunkDDL(t *testing.T) {
 				chunk, err = r.Read(t.Context(), rest)
 			}
 			if tt.key {
-				if !errors.Is(err, cdc.ErrChunkStale) {
+				if !errors.Is(err, cdc.ErrChunkBounds) {
 					t.Errorf("%s: with a bound of the old key: got %v", tt.statement, err)
 				}
 				chunk, err = r.Read(t.Context(), all)
 			}
 			if err != nil {
 				t.Fatalf("%s: %v", tt.statement, err)
+			}
+			if tt.key {
+				next := all
+				next.Range = chunk.Rest
+				if _, err := other.Read(t.Context(), next); err != nil {
+					t.Errorf("%s: with a bound of the new key, that this reader did not know: got %v", tt.statement, err)
+				}
 			}
 			if len(chunk.Rows) != 1 || string(chunk.Rows[0].After) != tt.want {
 				t.Errorf("%s: got %s, want %s", tt.statement, chunk.Rows[0].After, tt.want)
