@@ -24,7 +24,8 @@ type Process struct {
 	mu       sync.Mutex
 	cmd      *exec.Cmd
 	stdin    io.WriteCloser
-	killed   bool // by kill
+	killed   bool   // by kill
+	down     func() // to be called before it is started again; nil: nothing
 	draining bool
 	starts   int
 	working  bool  // the running child has begun its work
@@ -53,8 +54,12 @@ func (p *Process) Run() error {
 		}
 		err = wait()
 		p.mu.Lock()
-		killed, draining := p.killed, p.draining
+		killed, draining, down := p.killed, p.draining, p.down
+		p.down = nil
 		p.mu.Unlock()
+		if down != nil {
+			down()
+		}
 		if draining && (err == nil || killed) {
 			return nil
 		}
@@ -129,11 +134,14 @@ func (p *Process) listen(stdout io.Reader) {
 }
 
 // Kill ends the child with SIGKILL. It is started again.
-func (p *Process) Kill() {
+func (p *Process) Kill() { p.KillAnd(nil) }
+
+// KillAnd is Kill, and calls down when the child is gone, before it is started again.
+func (p *Process) KillAnd(down func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd != nil && !p.draining {
-		p.killed, p.working = true, false
+		p.killed, p.working, p.down = true, false, down
 		_ = p.cmd.Process.Kill() // it may have ended
 	}
 }
