@@ -72,6 +72,10 @@ verify-snapshot: ## tables of a million rows under load, the relay killed; a ste
 verify-snapshot-broken: ## the same, small, without the wait (MySQL) and without the low mark (MariaDB): both must be caught
 	@scripts/verify-snapshot-broken.sh
 
+.PHONY: verify-documents
+verify-documents: ## joins, a fold and a query over three schemas against SQL at cuts under load, in Elasticsearch and MongoDB; the projector killed, stopped, its state lost: documents N equal N torn 0 stale 0; SEED=n TRANSACTIONS=n SCALE=n KILLS=n LOSSES=n DB=mysql|mariadb|both BREAK=drop,stale,torn,extra
+	@cd internal/integration && $(GO) build -buildvcs=false -o ../../bin/documents ./cmd/documents && exec ../../bin/documents
+
 .PHONY: verify-memory
 verify-memory: ## the relay's peak memory: a transaction of 5M rows, rows of 64 MiB, a compressed transaction of 1 GB; takes 20 GB of disk
 	cd internal/integration && $(GO) run ./cmd/memory
