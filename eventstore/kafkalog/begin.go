@@ -9,6 +9,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/pause"
 	"github.com/millrace-go/millrace/internal/safeguard"
 )
 
@@ -181,7 +182,7 @@ func (l *Log) awaitLease(ctx context.Context, until time.Duration, foreign error
 		if left <= 0 {
 			return nil
 		}
-		if !sleep(ctx, min(left, time.Minute)) { // timers may stand still during suspend
+		if !pause.For(ctx, min(left, time.Minute)) { // timers may stand still during suspend
 			return fmt.Errorf("%w: %w", ctx.Err(), foreign)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol/metadata"
 
 	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/pause"
 )
 
 const (
@@ -67,22 +68,10 @@ func (c *client) retry(ctx context.Context, step string, do func(context.Context
 			told = time.Now()
 			c.log.Warn("kafka does not take it, still trying", "step", step, "for", time.Since(begun).Round(time.Second), "err", err, "hint", hint(err))
 		}
-		if !sleep(ctx, backoff) {
+		if !pause.For(ctx, backoff) {
 			return fmt.Errorf("%s: %w (last: %w)", step, ctx.Err(), err)
 		}
 		backoff = min(2*backoff, maxBackoff)
-	}
-}
-
-// sleep waits; false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/internal/minheap"
+	"github.com/millrace-go/millrace/internal/pause"
 )
 
 // defaultMaxBytes bounds what a reader has fetched ahead.
@@ -98,7 +99,7 @@ func (l *Log) startOf(ctx context.Context, opts eventstore.CutOptions) (int64, e
 		case time.Since(seen) > headLag:
 			return 0, fmt.Errorf("%w: the log ends at csn %d, the reader is at %d", eventstore.ErrLogMismatch, h.mark.CSN, opts.After)
 		}
-		if !sleep(ctx, newLogPoll) {
+		if !pause.For(ctx, newLogPoll) {
 			return 0, ctx.Err()
 		}
 	}

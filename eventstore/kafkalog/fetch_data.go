@@ -12,6 +12,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 
 	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/pause"
 )
 
 const (
@@ -57,7 +58,7 @@ func (f *fetcher) run(ctx context.Context) error {
 			f.log.log.Warn("kafka does not answer, still trying", "step", "fetch", "err", err)
 		}
 		leaders = nil
-		if !sleep(ctx, backoff) {
+		if !pause.For(ctx, backoff) {
 			return ctx.Err()
 		}
 		backoff = min(2*backoff, maxBackoff)

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/millrace-go/millrace/internal/pause"
 )
 
 // List is the append-only list that the members share. It is safe for concurrent use.
@@ -96,7 +98,7 @@ func (m *member) wait(ctx context.Context) error {
 				return err
 			}
 			quiet = min(quiet, m.Patience/2) // the leader may have been cut off as well: it has as long to beat again
-			if !sleep(ctx, backoff) {
+			if !pause.For(ctx, backoff) {
 				return ctx.Err()
 			}
 			backoff = min(2*backoff, maxBackoff)
@@ -149,7 +151,7 @@ func (m *member) append(ctx context.Context, r Record) error {
 // follow reads on until another one leads; false when ctx ended before.
 func (m *member) follow(ctx context.Context) (lost bool) {
 	for m.state.member == m.id {
-		if err := m.read(ctx, m.Patience); err != nil && !sleep(ctx, maxBackoff) {
+		if err := m.read(ctx, m.Patience); err != nil && !pause.For(ctx, maxBackoff) {
 			return false
 		}
 		if ctx.Err() != nil {
@@ -157,18 +159,6 @@ func (m *member) follow(ctx context.Context) (lost bool) {
 		}
 	}
 	return true
-}
-
-// sleep waits; false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // Leadership is the caller's turn. Its methods are safe for concurrent use.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/millrace-go/millrace/internal/pause"
 )
 
 // list is a list in memory behind a network for each member, whose appends and reads may fail and be late.
@@ -65,7 +67,7 @@ func (l *link) fate() (before, after bool, late time.Duration) {
 
 func (l *link) Append(ctx context.Context, r Record) error {
 	before, after, late := l.fate()
-	if !sleep(ctx, late) {
+	if !pause.For(ctx, late) {
 		if !before {
 			l.add(r) // it arrives all the same
 		}

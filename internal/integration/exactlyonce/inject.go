@@ -7,10 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/millrace-go/millrace/internal/integration/faults"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
 
@@ -160,19 +156,6 @@ func (r *run) halted(ctx context.Context, m *member, step string) error {
 	return r.await(ctx, "relay "+m.name+" comes to step "+step, func() bool { return m.counts().halted == step })
 }
 
-// settle waits, where two relays ran, until one of them knows that it is not the leader.
-func (r *run) settle(ctx context.Context) error {
-	return r.await(ctx, "one of two relays learns that it was replaced", func() bool {
-		first, second := r.relays[0].counts().running, r.relays[1].counts().running
-		if first {
-			r.leader = 0
-		} else if second {
-			r.leader = 1
-		}
-		return first != second
-	})
-}
-
 func (r *run) killRelay(ctx context.Context, f fault) error {
 	if err := r.busy(ctx); err != nil {
 		return err
@@ -277,103 +260,6 @@ func (r *run) killStarting(ctx context.Context, f fault) error {
 	return r.settle(ctx)
 }
 
-func (r *run) zombie(ctx context.Context, f fault) error {
-	leader, other := r.pair()
-	if err := r.halt(ctx, leader, f.step); err != nil {
-		return err
-	}
-	if err := leader.process.Pause(); err != nil {
-		return err
-	}
-	err := r.lead(ctx, 1-r.leader)
-	if err == nil {
-		before := other.counts()
-		err = r.await(ctx, "relay "+other.name+" flushes", func() bool { return other.counts().flushed > before.flushed })
-	}
-	if err := afterwards(err, leader.process.Continue); err != nil {
-		return err
-	}
-	if err := leader.goOn(); err != nil {
-		return err
-	}
-	return r.settle(ctx)
-}
-
-// zombieWindow lets an old relay go on just when the new one has looked where the partitions end.
-func (r *run) zombieWindow(ctx context.Context, f fault) error {
-	const looked = "10 read after"
-	leader, other := r.pair()
-	if err := r.halt(ctx, leader, f.step); err != nil {
-		return err
-	}
-	r.spoil(f.toxic)
-	if err := other.arm(looked); err != nil {
-		return err
-	}
-	if err := other.run(); err != nil {
-		return err
-	}
-	if err := r.halted(ctx, other, looked); err != nil {
-		return err
-	}
-	before := leader.counts()
-	if err := leader.goOn(); err != nil {
-		return err
-	}
-	err := r.await(ctx, "relay "+leader.name+" is refused or not", func() bool {
-		now := leader.counts()
-		return now.fenced > before.fenced || now.flushed > before.flushed || now.retries > before.retries || now.began > before.began
-	})
-	if err != nil {
-		return err
-	}
-	r.heal()
-	if err := other.goOn(); err != nil {
-		return err
-	}
-	return r.settle(ctx)
-}
-
-// smallestProduce is more bytes than requests have that carry no rows.
-const smallestProduce = 300
-
-// lateDelivery kills a relay whose requests are held back by the network, and delivers them when its successor has looked where the partitions end.
-func (r *run) lateDelivery(ctx context.Context) error {
-	const looked = "10 read after"
-	leader, other := r.pair()
-	if err := r.halt(ctx, leader, "18 data before"); err != nil {
-		return err
-	}
-	leader.every((*faults.Proxy).Freeze)
-	if err := leader.goOn(); err != nil {
-		return err
-	}
-	if err := r.poll(ctx, "requests are on their way", func() bool { return leader.held() > smallestProduce }); err != nil {
-		return err
-	}
-	if err := leader.kill(ctx); err != nil {
-		return err
-	}
-	if err := other.arm(looked); err != nil {
-		return err
-	}
-	if err := other.run(); err != nil {
-		return err
-	}
-	if err := r.halted(ctx, other, looked); err != nil {
-		return err
-	}
-	leader.every((*faults.Proxy).Thaw)
-	if err := r.poll(ctx, "they are delivered", func() bool { return leader.held() == 0 }); err != nil {
-		return err
-	}
-	if err := other.goOn(); err != nil {
-		return err
-	}
-	r.leader = 1 - r.leader
-	return nil
-}
-
 // poll is await for what nobody tells.
 func (r *run) poll(ctx context.Context, what string, ok func() bool) error {
 	limited, cancel := context.WithTimeout(ctx, r.cfg.Patience)
@@ -391,17 +277,6 @@ func (r *run) poll(ctx context.Context, what string, ok func() bool) error {
 		}
 	}
 	return context.Cause(ctx)
-}
-
-// usurp has the other relay begin while the first one writes.
-func (r *run) usurp(ctx context.Context) error {
-	if err := r.busy(ctx); err != nil {
-		return err
-	}
-	if err := r.lead(ctx, 1-r.leader); err != nil {
-		return err
-	}
-	return r.settle(ctx)
 }
 
 func (r *run) pauseRelay(ctx context.Context, f fault) error {
@@ -426,52 +301,6 @@ func (r *run) pauseRelay(ctx context.Context, f fault) error {
 		return r.settle(ctx)
 	}
 	return nil
-}
-
-// lostReplies has the brokers append, and cuts the connections before they can say so.
-func (r *run) lostReplies(ctx context.Context) error {
-	leader, _ := r.pair()
-	if err := r.halt(ctx, leader, "18 data before"); err != nil {
-		return err
-	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(r.brokers.Brokers()...))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	before, again := int64(-1), int64(-2)
-	calm := func() bool { // the other partitions' parts of the flush have come
-		before, again = again, r.dataEnd(ctx, client)
-		return before == again
-	}
-	if err := r.poll(ctx, "nothing is appended", calm); err != nil {
-		return err
-	}
-	leader.every((*faults.Proxy).Mute)
-	if err := leader.goOn(); err != nil {
-		return err
-	}
-	if err := r.poll(ctx, "something is appended", func() bool { return r.dataEnd(ctx, client) > before }); err != nil {
-		return err
-	}
-	leader.every((*faults.Proxy).Cut)
-	return nil
-}
-
-// dataEnd adds up the ends of the log's row topics; -1 when they cannot be had.
-func (r *run) dataEnd(ctx context.Context, client *kgo.Client) (sum int64) {
-	r.load.mu.Lock()
-	var topics []string
-	for name := range r.load.tables {
-		topics = append(topics, r.pipeline+"."+schema+"."+name)
-	}
-	r.load.mu.Unlock()
-	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topics...)
-	if err != nil {
-		return -1
-	}
-	ends.Each(func(o kadm.ListedOffset) { sum += max(o.Offset, 0) })
-	return sum
 }
 
 // node does something to a Kafka node, and sees that the relay goes on without it.
@@ -521,64 +350,4 @@ func (r *run) node(ctx context.Context, f fault) error {
 		return err
 	}
 	return r.brokers.Await(ctx, len(r.brokers.Nodes))
-}
-
-// proxies are the networks of a place.
-func (r *run) proxies(where string) (list []*faults.Proxy) {
-	for _, m := range r.relays {
-		switch where {
-		case toDatabase:
-			list = append(list, m.database)
-		case toKafka:
-			list = append(list, m.kafka...)
-		}
-	}
-	if where == amongNodes {
-		return r.brokers.proxies[servers.Replication]
-	}
-	return list
-}
-
-// spoil makes a network slower until heal.
-func (r *run) spoil(t toxic) {
-	for _, p := range r.proxies(t.where) {
-		switch t.kind {
-		case latency:
-			p.Latency(time.Duration(t.amount) * time.Millisecond)
-		case bandwidth:
-			p.Bandwidth(t.amount << 10)
-		}
-	}
-}
-
-// heal makes all networks well.
-func (r *run) heal() {
-	for _, where := range []string{toKafka, toDatabase, amongNodes} {
-		for _, p := range r.proxies(where) {
-			p.Limit(0)
-			p.Heal()
-		}
-	}
-}
-
-// network breaks connections for a while.
-func (r *run) network(ctx context.Context, f fault) error {
-	if err := r.busy(ctx); err != nil {
-		return err
-	}
-	for n, p := range r.proxies(f.toxic.where) {
-		switch f.toxic.kind {
-		case halfOpen:
-			p.Freeze()
-		case cut:
-			p.Cut()
-		case refused:
-			p.Refuse(true)
-			p.Cut()
-		case cutAfter:
-			p.Limit(int64(100 + (n+1)*f.toxic.amount))
-			p.Cut()
-		}
-	}
-	return r.pass(ctx, time.Duration(f.toxic.amount)*time.Millisecond)
 }
