@@ -1,10 +1,12 @@
 package demo
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +19,7 @@ type Config struct {
 	DB    string // mysql or mariadb; empty: mariadb
 	Kafka string // embedded or real; empty: embedded
 	Sink  string // memory, elastic or mongodb; empty: memory
-	Addr  string // of the page; empty: a free port on loopback
+	Addr  string // of the page, on loopback; empty: a free port
 
 	Check bool // no page: a bounded load, then verify
 	Kills int  // how many times to kill relay or projector while the load runs
@@ -36,6 +38,8 @@ type Config struct {
 
 	// What a check must have compared to count; 0: 50,000 changes and 2,000 documents of each read model.
 	minChanges, minDocuments int
+	// shown hears where the page is, and gets the database of an administrator. May be nil.
+	shown func(url string, admin *sql.DB)
 }
 
 // withDefaults fills in the defaults, or reports all that is wrong.
@@ -57,6 +61,12 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Kills < 0 || c.Rate < 0 || c.Changes < 0 || c.Catalogs < 0 {
 		problems = append(problems, errors.New("KILLS, RATE, CHANGES and CATALOGS must not be negative"))
 	}
+	if c.Addr == "" {
+		c.Addr = "127.0.0.1:0"
+	}
+	if host, _, err := net.SplitHostPort(c.Addr); err != nil || host != "localhost" && !net.ParseIP(host).IsLoopback() {
+		problems = append(problems, fmt.Errorf("ADDR=%s: want a port of loopback, 127.0.0.1:8080 for one: the page asks nobody who he is", c.Addr))
+	}
 	if c.Break != "" && !c.Check {
 		problems = append(problems, errors.New("BREAK wants CHECK=1"))
 	}
@@ -75,9 +85,6 @@ func (c Config) withDefaults() (Config, error) {
 	number(&c.minDocuments, 2_000, 0)
 	if c.Seed == 0 {
 		c.Seed = rand.Uint64N(1e9) + 1
-	}
-	if c.Addr == "" {
-		c.Addr = "127.0.0.1:0"
 	}
 	if c.Deadline == 0 {
 		c.Deadline = 10 * time.Minute

