@@ -30,6 +30,8 @@ func TestJoinDifferential(t *testing.T) {
 		{"orders-spread", spreadAlways(jOrderDocs()), orders},
 		{"trees", jTrees(), []projectortest.RandomTable{jNodes}},
 		{"trees-spread", spreadAlways(jTrees()), []projectortest.RandomTable{jNodes}},
+		{"circles", jCircles(), []projectortest.RandomTable{jNodes}},
+		{"circles-spread", spreadAlways(jCircles()), []projectortest.RandomTable{jNodes}},
 	} {
 		for seed := range uint64(3) {
 			t.Run(fmt.Sprint(c.name, "-", seed), func(t *testing.T) {

@@ -281,3 +281,23 @@ func jTrees() projector.Join[jNode, int, jTree] {
 		},
 	}
 }
+
+// jCircles has a document for each node, and its rows may go round in a circle.
+func jCircles() projector.Join[jNode, int, jTree] {
+	below := projector.HasMany(jNodes, jNodes, func(n *jNode) int {
+		if n.Parent == nil {
+			return 0
+		}
+		return *n.Parent
+	})
+	var part *projector.Part[jNode, jTree]
+	part = projector.NewPart(jNodes, func(v *projector.View, n *jNode) (*jTree, error) {
+		return &jTree{n.Name, part.All(v, below.Below(n))}, nil
+	})
+	return projector.Join[jNode, int, jTree]{
+		Name: "circles", Version: 1, Target: projector.MemoryTarget("circles"), Root: jNodes, Reads: []projector.Readable{below, part},
+		Build: func(v *projector.View, n *jNode) (*jTree, error) {
+			return &jTree{n.Name, part.All(v, below.Below(n))}, nil
+		},
+	}
+}

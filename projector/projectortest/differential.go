@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,10 +39,17 @@ type RandomTable interface {
 // as they are.
 func Differential(t testing.TB, join JoinUnderTest, n int, seed uint64, tables ...RandomTable) {
 	t.Helper()
+	DifferentialOn(t, func() projector.LocalStates { return projector.NewMemoryStates() }, join, n, seed, tables...)
+}
+
+// DifferentialOn is [Differential] with other local states than those in memory: states returns new ones, without content.
+func DifferentialOn(t testing.TB, states func() projector.LocalStates, join JoinUnderTest, n int, seed uint64, tables ...RandomTable) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	d := &differential{TB: t, join: join, rnd: rand.New(rand.NewPCG(seed, 1)), tables: tables, log: eventstore.NewMemoryLog(),
-		memory: projector.NewMemorySink(), states: projector.NewMemoryStates()}
+		memory: projector.NewMemorySink(), newStates: states}
+	d.states.LocalStates = states()
 	feed, err := NewFeed(ctx, d.log)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +83,9 @@ type differential struct {
 	feed   *Feed
 	memory *projector.MemorySink
 	sink   *differentialSink
-	states *projector.MemoryStates
+
+	newStates func() projector.LocalStates
+	states    forgetfulStates
 
 	mu       sync.Mutex
 	history  []map[string][]byte // documents by csn
@@ -119,6 +129,9 @@ func (d *differential) round(ctx context.Context) {
 	if d.rnd.IntN(12) == 0 {
 		d.sink.fail()
 	}
+	if d.rnd.IntN(15) == 0 {
+		d.states.forget.Store(true)
+	}
 	if d.rnd.IntN(25) == 0 {
 		d.mu.Lock()
 		d.records = 1 + d.rnd.IntN(8)
@@ -129,13 +142,19 @@ func (d *differential) round(ctx context.Context) {
 		waiting, cancel := context.WithTimeout(ctx, patience)
 		err := d.runner.WaitFor(waiting, d.runner.Status()[0].Projector, d.feed.CSN())
 		cancel()
-		if err == nil {
+		if parked := errors.Is(err, projector.ErrParked); err == nil || parked {
+			if parked != d.anyParked() {
+				d.Fatalf("waiting returned %v at csn %d, where it is %v that documents cannot be made", err, d.feed.CSN(), d.anyParked())
+			}
 			break
 		}
 		if !d.sink.failed() {
 			d.Fatal(err)
 		}
 		d.stop()
+	}
+	if d.rnd.IntN(3) == 0 {
+		d.sink.arrive(ctx)
 	}
 	want := d.history[d.feed.CSN()]
 	got := map[string][]byte{}
@@ -148,6 +167,9 @@ func (d *differential) round(ctx context.Context) {
 		}
 	}
 	for id, body := range got {
+		if made, known := want[id]; known && made == nil {
+			continue // parked
+		}
 		d.compare("in the sink", id, d.feed.CSN(), body, want[id])
 	}
 	switch d.rnd.IntN(10) {
@@ -155,8 +177,45 @@ func (d *differential) round(ctx context.Context) {
 		d.stop()
 	case 1:
 		d.stop()
-		d.states = projector.NewMemoryStates()
+		d.states.LocalStates = d.newStates()
 	}
+}
+
+// anyParked tells whether there are documents that cannot be made.
+func (d *differential) anyParked() bool {
+	for _, body := range d.history[d.feed.CSN()] {
+		if body == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// forgetfulStates lose what is committed after forget is set, until they are opened again, as a disk does with what was not synced.
+type forgetfulStates struct {
+	projector.LocalStates
+	forget atomic.Bool
+}
+
+func (s *forgetfulStates) Open(ctx context.Context, name string) (projector.LocalState, error) {
+	state, err := s.LocalStates.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	s.forget.Store(false)
+	return &forgetfulState{state, s}, nil
+}
+
+type forgetfulState struct {
+	projector.LocalState
+	states *forgetfulStates
+}
+
+func (s *forgetfulState) Commit() error {
+	if s.states.forget.Load() {
+		return nil
+	}
+	return s.LocalState.Commit()
 }
 
 func (d *differential) compare(where, id string, csn eventstore.CSN, got, want []byte) {
@@ -199,7 +258,7 @@ func (d *differential) start(ctx context.Context) {
 	if d.runner != nil {
 		return
 	}
-	runner, err := projector.NewRunner(projector.Config{Log: NewFaultyLog(d.log, d.breakOff), Sinks: []projector.Sink{d.sink}, Projectors: []projector.Projector{d.join}, States: d.states,
+	runner, err := projector.NewRunner(projector.Config{Log: NewFaultyLog(d.log, d.breakOff), Sinks: []projector.Sink{d.sink}, Projectors: []projector.Projector{d.join}, States: &d.states,
 		Window: time.Duration(1+d.rnd.IntN(20)) * time.Millisecond, WindowTargets: 1 + d.rnd.IntN(20), BatchDocuments: 1 + d.rnd.IntN(10)})
 	if err != nil {
 		d.Fatal(err)
@@ -310,6 +369,28 @@ type differentialSink struct {
 	mu     sync.Mutex
 	calls  int // until it fails; 0: it does not
 	broken bool
+	late   []lateWrites
+
+	delayed int
+}
+
+// lateWrites are a request of a process that was stopped while it was on its way.
+type lateWrites struct {
+	target     projector.Target
+	generation uint64
+	writes     []projector.Write
+}
+
+// arrive lets the sink have what was on its way.
+func (s *differentialSink) arrive(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.late {
+		if err := s.Sink.Apply(ctx, l.target, l.generation, l.writes, make([]projector.Result, len(l.writes))); err != nil {
+			s.d.Error(err)
+		}
+	}
+	s.late = nil
 }
 
 func (s *differentialSink) Kind() string { return s.kind }
@@ -349,15 +430,36 @@ func (s *differentialSink) call() error {
 func (s *differentialSink) Apply(ctx context.Context, t projector.Target, generation uint64, writes []projector.Write, results []projector.Result) error {
 	for _, w := range writes {
 		s.d.mu.Lock()
-		want := s.d.history[w.Version.CSN()][w.ID]
+		want, known := s.d.history[w.Version.CSN()][w.ID]
 		s.d.mu.Unlock()
+		if known && want == nil {
+			s.d.Errorf("document %q was written at csn %d, where it cannot be made", w.ID, w.Version.CSN())
+		}
 		s.d.compare("as written", w.ID, w.Version.CSN(), w.Body, want)
 	}
 	before := s.call()
+	if before != nil && s.delay(t, generation, writes) {
+		return before
+	}
 	if err := s.Sink.Apply(ctx, t, generation, writes, results); err != nil {
 		return err
 	}
 	return before // it landed, and nobody knows
+}
+
+// delay takes half of the requests that nobody waits for any more.
+func (s *differentialSink) delay(t projector.Target, generation uint64, writes []projector.Write) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.delayed++; s.delayed%2 == 0 {
+		return false
+	}
+	late := lateWrites{t, generation, slices.Clone(writes)}
+	for i, w := range late.writes {
+		late.writes[i].Body = slices.Clone(w.Body)
+	}
+	s.late = append(s.late, late)
+	return true
 }
 
 func (s *differentialSink) SaveProgress(ctx context.Context, name string, p projector.Progress) error {
