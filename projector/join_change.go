@@ -28,10 +28,12 @@ func (e *joinEngine) taken(row *eventstore.RowChange, do func() error) error {
 	if err := guard(do); err != nil {
 		return err
 	}
+	if e.broken(row.Place) <= 0 {
+		e.meta.Broken = nil
+	}
 	if e.uncommitted++; e.uncommitted < commitChanges {
 		return nil
 	}
-	e.meta.Broken = nil
 	return e.commit(e.whole)
 }
 
@@ -40,9 +42,18 @@ func (e *joinEngine) breathe() error {
 	if e.uncommitted++; e.uncommitted < commitChanges {
 		return nil
 	}
-	place := e.place
-	e.meta.Broken = &place
+	if place := e.place; e.broken(place) < 0 {
+		e.meta.Broken = &place
+	}
 	return e.commit(e.whole)
+}
+
+// broken compares the change that a group has ended in the middle of, if any, with a place: every change before it is done.
+func (e *joinEngine) broken(place eventstore.Place) int {
+	if e.meta.Broken == nil {
+		return -1
+	}
+	return e.meta.Broken.Compare(place)
 }
 
 // apply takes one changed row: the walk from its image before, the row, the walk from its image after. Walks see the state with all earlier changes
@@ -78,7 +89,7 @@ func (e *joinEngine) apply(t *planTable, row *eventstore.RowChange) (err error) 
 		return err
 	}
 	unchanged := now != nil && old != nil && bytes.Equal(stored, e.image) && // no column that counts
-		(e.meta.Broken == nil || *e.meta.Broken != row.Place)
+		e.broken(row.Place) != 0
 	if now != nil && row.Before != nil {
 		if logged, err = e.loggedBefore(t, key, row.Before, stored); err != nil {
 			return err

@@ -165,8 +165,8 @@ func (s *docSample) add(key []byte, sum docSum) {
 
 // checkSample makes some documents again that have not changed. They must be what they were.
 func (e *joinEngine) checkSample(s docSample) error {
-	if len(e.meta.Short) > 0 {
-		return nil // they are not to be built from
+	if len(e.meta.Short) > 0 || e.meta.Broken != nil {
+		return nil // there are rows that are not to be built from, or documents that are not marked yet
 	}
 	for i, key := range s.keys {
 		if !safeguard.Sample {
