@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // Recompute makes all documents, by id, from the rows of the Join's tables alone: rows yields the images of a table's rows, as they stand in the log. It
@@ -93,24 +92,9 @@ func (p *plainRows) find(ix *joinIndex, key, low, high []byte, yield func(any) b
 }
 
 func (p *plainRows) piece(v *View, part *joinPart, row any) ([]byte, error) {
-	below, err := v.below()
-	if err != nil {
-		return nil, err
-	}
-	return below.make(part.build, row)
+	return anewRows{}.piece(v, part, row)
 }
 
 func (p *plainRows) pieces(v *View, part *joinPart, e *joinEdge, key []byte) (list []byte, n int, err error) {
-	var made []string
-	find := p.find(e.toIndex, key, nil, nil, func(row any) bool {
-		var piece []byte
-		if piece, err = p.piece(v, part, row); piece != nil {
-			made = append(made, string(piece))
-		}
-		return err == nil
-	})
-	if find != nil || err != nil {
-		return nil, 0, err
-	}
-	return []byte("[" + strings.Join(made, ",") + "]"), len(made), nil
+	return piecesOf(p, v, part, e, key)
 }

@@ -201,6 +201,27 @@ func TestJoinDefinitionChanged(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
+	// A part whose code has changed: its pieces are those of the code before.
+	parts := func(add int) projector.Projector {
+		part := projector.NewPart(thingsA, func(_ *projector.View, t *rowA) (*int, error) { n := t.N + add; return &n, nil })
+		return projector.Join[rowA, int, struct{ Things projector.List[int] }]{Name: "parts", Version: 1, Target: projector.MemoryTarget("parts"), Root: ownersA,
+			Reads: []projector.Readable{thingOf, part},
+			Build: func(v *projector.View, o *rowA) (*struct{ Things projector.List[int] }, error) {
+				return &struct{ Things projector.List[int] }{part.All(v, thingOf.Below(o))}, nil
+			}}
+	}
+	var things []projectortest.Change
+	for i := range 300 {
+		things = append(things, thing(i+1, i+1, i))
+	}
+	r.commit(things...)
+	for _, add := range []int{0, 0, 1} {
+		runner, stop = r.run(projector.Config{Projectors: []projector.Projector{parts(add)}, States: states})
+		waited := runner.WaitFor(t.Context(), "parts", r.commit())
+		if err := stop(); add > 0 != errors.Is(err, projector.ErrDefinitionChanged) || add > 0 != (waited != nil) {
+			t.Errorf("a part that adds %d: got %v, waiting %v", add, err, waited)
+		}
+	}
 }
 
 // noted notes the versions of the writes that a sink gets.

@@ -137,52 +137,6 @@ func (e *joinEngine) findUnwritten() error {
 	return e.checkSample(sample)
 }
 
-// docSample is some of the documents that are written and have not changed since.
-type docSample struct {
-	keys  [][]byte
-	sums  []docSum
-	seen  int
-	every int
-}
-
-const sampleDocs = 64
-
-// add takes every so many-th document: half as many whenever there are too many.
-func (s *docSample) add(key []byte, sum docSum) {
-	s.every = max(s.every, 1)
-	if s.seen++; s.seen%s.every != 0 {
-		return
-	}
-	s.keys, s.sums = append(s.keys, bytes.Clone(key)), append(s.sums, sum)
-	if len(s.keys) < 2*sampleDocs {
-		return
-	}
-	for i := range sampleDocs {
-		s.keys[i], s.sums[i] = s.keys[2*i+1], s.sums[2*i+1]
-	}
-	s.keys, s.sums, s.every = s.keys[:sampleDocs], s.sums[:sampleDocs], 2*s.every
-}
-
-// checkSample makes some documents again that have not changed. They must be what they were.
-func (e *joinEngine) checkSample(s docSample) error {
-	if len(e.meta.Short) > 0 || e.meta.Broken != nil {
-		return nil // there are rows that are not to be built from, or documents that are not marked yet
-	}
-	for i, key := range s.keys {
-		if !safeguard.Sample {
-			break
-		}
-		id, body, err := e.make(key)
-		if err == nil && sumOf(body) != s.sums[i] {
-			err = ErrDefinitionChanged
-		}
-		if err != nil {
-			return &DocumentError{Projector: e.loop.def.name, ID: id, CSN: e.meta.CSN, Err: err}
-		}
-	}
-	return nil
-}
-
 // spreading is the number of documents that wait to be written between the windows.
 func (e *joinEngine) spreading() int {
 	if e.on && !e.loop.catchingUp() {
