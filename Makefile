@@ -61,7 +61,7 @@ verify-topology: ## failovers, switches, purges, cut networks under load on clus
 	@cd internal/integration && $(GO) build -buildvcs=false -o ../../bin/topology ./cmd/topology && exec ../../bin/topology
 
 .PHONY: verify-takeover
-verify-takeover: ## three relays under load, the leader killed and stopped: how long nobody appends, at default settings, 5 s at most; KILLS=n STOPS=n STOP_FOR=seconds DB=mysql|mariadb|both
+verify-takeover: ## three relays under load, the leader killed, stopped, cut off: how long nobody appends, at default settings, 5 s at most; KILLS=n STOPS=n CUTS=n STOP_FOR=seconds DB=mysql|mariadb|both
 	@cd internal/integration && $(GO) build -buildvcs=false -o ../../bin/takeover ./cmd/takeover && exec ../../bin/takeover
 
 .PHONY: verify-snapshot

@@ -16,6 +16,7 @@ import (
 type member struct {
 	name     string
 	process  *supervise.Process
+	journal  *journal
 	kafka    []*faults.Proxy // by node
 	database *faults.Proxy
 	changed  *supervise.Pulse // something happened to any relay
@@ -37,9 +38,9 @@ type member struct {
 }
 
 func newMember(name string, t task, log io.Writer, changed *supervise.Pulse) *member {
-	m := &member{name: name, changed: changed, ended: make(chan struct{})}
+	m := &member{name: name, journal: &journal{next: log}, changed: changed, ended: make(chan struct{})}
 	t.Name = name
-	m.process = supervise.NewProcess(RelayChild, t, log, m.heard)
+	m.process = supervise.NewProcess(RelayChild, t, m.journal, m.heard)
 	return m
 }
 

@@ -169,6 +169,11 @@ func (r *run) check(ctx context.Context, disturb func(context.Context) error) (r
 	}
 	if halted != nil {
 		r.say("ended early: %v", halted)
+		for _, m := range r.relays {
+			for _, line := range m.journal.last() {
+				r.say("relay %s: %s", m.name, line)
+			}
+		}
 		if err := r.mendServers(ctx); err != nil {
 			return nil, errors.Join(halted, err)
 		}

@@ -5,8 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go"
 
 	"github.com/millrace-go/millrace/cdc"
 	"github.com/millrace-go/millrace/cdc/binlog"
@@ -21,6 +25,8 @@ const RelayChild = "standby-relay"
 // task is what a relay's process has to do.
 type task struct {
 	Name, Flavor, Addr, Broker, Pipeline string
+	// Proxy is what stands between the relay and the broker.
+	Proxy string
 }
 
 // event is a line that a relay's process prints.
@@ -47,7 +53,10 @@ func (t task) relay(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	log, err := kafkalog.New(kafkalog.Config{Brokers: []string{t.Broker}, Pipeline: t.Pipeline, Logger: logger})
+	network := &kafka.Transport{MetadataTTL: 2 * time.Second, Dial: func(ctx context.Context, kind, _ string) (net.Conn, error) {
+		return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, kind, t.Proxy) // as the log's own, but for the way
+	}}
+	log, err := kafkalog.New(kafkalog.Config{Brokers: []string{t.Broker}, Pipeline: t.Pipeline, Transport: network, Logger: logger})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/eventstore/kafkalog"
+	"github.com/millrace-go/millrace/internal/integration/faults"
 	"github.com/millrace-go/millrace/internal/integration/history"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 	"github.com/millrace-go/millrace/internal/integration/supervise"
@@ -32,7 +34,8 @@ type Config struct {
 	Relays int          // how many run; default 3
 	Kills  int          // how often the leader is killed
 	Stops  int          // how often the leader is stopped, and continued when another one leads
-	// StopFor is for how long a leader stays stopped, under load, after another one has taken over.
+	Cuts   int          // how often nothing gets through any more between the leader and Kafka, until another one leads
+	// StopFor is for how long a leader stays stopped or cut off, under load, after another one has taken over.
 	StopFor time.Duration
 	Out     io.Writer // what happens, line by line; nil: nowhere
 	Log     io.Writer // the relays' own logs; nil: nowhere
@@ -40,25 +43,28 @@ type Config struct {
 
 // Report is what was seen.
 type Report struct {
-	// Killed and Stopped are how long it took each time from the signal until a row that was committed after it was in a cut.
-	Killed, Stopped []time.Duration
-	Changes         int // rows in the log
-	Lost            int // rows that the database has and the log has not
-	Wrong           int // rows that are in the log more than once or out of order
+	// Killed, Stopped and CutOff are how long it took each time from then until a row that was committed after it was in a cut.
+	Killed, Stopped, CutOff []time.Duration
+	Changes                 int // rows in the log
+	Lost                    int // rows that the database has and the log has not
+	Wrong                   int // rows that are in the log more than once or out of order
 }
 
 func (r *Report) String() string {
-	return fmt.Sprintf("takeovers %d slowest %v (killed %v, stopped %v) changes %d lost %d duplicated or reordered %d",
-		len(r.Killed)+len(r.Stopped), r.Slowest(), r.Killed, r.Stopped, r.Changes, r.Lost, r.Wrong)
+	return fmt.Sprintf("takeovers %d slowest %v (killed %v, stopped %v, cut off %v) changes %d lost %d duplicated or reordered %d",
+		len(r.All()), r.Slowest(), r.Killed, r.Stopped, r.CutOff, r.Changes, r.Lost, r.Wrong)
 }
 
 // Slowest is the longest time that nobody appended.
 func (r *Report) Slowest() (slowest time.Duration) {
-	for _, d := range append(r.Killed, r.Stopped...) {
+	for _, d := range r.All() {
 		slowest = max(slowest, d)
 	}
 	return slowest
 }
+
+// All are the times of all takeovers.
+func (r *Report) All() []time.Duration { return slices.Concat(r.Killed, r.Stopped, r.CutOff) }
 
 const (
 	schema = "standby"
@@ -72,6 +78,7 @@ type run struct {
 	broker   string
 	db       *sql.DB
 	relays   []*supervise.Process
+	proxies  []*faults.Proxy // by relay, before the broker
 	log      *kafkalog.Log
 
 	mu      sync.Mutex
@@ -80,6 +87,7 @@ type run struct {
 	changed supervise.Pulse
 
 	acked atomic.Int64 // the last row that the database has acknowledged
+	slow  atomic.Int64 // the longest that it took for one since a leader went, in nanoseconds
 	read  atomic.Int64 // the last row that the reader was given
 	came  supervise.Pulse
 }
@@ -139,7 +147,13 @@ func (r *run) load(ctx context.Context, addr string, report *Report) error {
 	var relays, work sync.WaitGroup
 	for i := range r.cfg.Relays {
 		name := string(rune('a' + i))
-		t := task{Name: name, Flavor: string(r.cfg.Kind), Addr: addr, Broker: r.broker, Pipeline: r.pipeline}
+		proxy, err := faults.NewProxy(r.broker)
+		if err != nil {
+			return err
+		}
+		defer proxy.Close()
+		r.proxies = append(r.proxies, proxy)
+		t := task{Name: name, Flavor: string(r.cfg.Kind), Addr: addr, Broker: r.broker, Pipeline: r.pipeline, Proxy: proxy.Addr()}
 		p := supervise.NewProcess(RelayChild, t, r.cfg.Log, func(line []byte) bool { return r.heard(name, line) })
 		r.relays = append(r.relays, p)
 		relays.Go(func() {
@@ -182,9 +196,11 @@ func (r *run) load(ctx context.Context, addr string, report *Report) error {
 // write inserts rows, one a transaction, until ctx ends.
 func (r *run) write(ctx context.Context) error {
 	for id := int64(1); ctx.Err() == nil; id++ {
+		began := time.Now()
 		if _, err := r.db.ExecContext(context.WithoutCancel(ctx), "INSERT INTO standby.tick VALUES (?)", id); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
+		r.slow.Store(max(r.slow.Load(), int64(time.Since(began)))) // disturb sets it back; one lost now and then does no harm
 		r.acked.Store(id)
 	}
 	return nil
@@ -282,38 +298,72 @@ func (r *run) settled(ctx context.Context) (leader int, err error) {
 	return leader, r.awaitRead(ctx, r.acked.Load()+1)
 }
 
-// disturb kills and stops leaders, by turns.
+// The ways in which a leader goes.
+const (
+	killed  = "killed"
+	stopped = "stopped"
+	cutOff  = "cut off"
+)
+
+// ways are those of a run, by turns.
+func (c *Config) ways() (list []string) {
+	for i := range max(c.Kills, c.Stops, c.Cuts) {
+		for _, w := range []struct {
+			way   string
+			times int
+		}{{killed, c.Kills}, {stopped, c.Stops}, {cutOff, c.Cuts}} {
+			if i < w.times {
+				list = append(list, w.way)
+			}
+		}
+	}
+	return list
+}
+
+// disturb has one leader after the other go.
 func (r *run) disturb(ctx context.Context, report *Report) error {
-	for i := range r.cfg.Kills + r.cfg.Stops {
+	for _, way := range r.cfg.ways() {
 		leader, err := r.settled(ctx)
 		if err != nil {
 			return err
 		}
-		kill := len(report.Stopped) == r.cfg.Stops || len(report.Killed) < r.cfg.Kills && i%2 == 0
 		pid, _ := r.relays[leader].PIDAndStarts()
 		r.forget(leader)
-		at := time.Now()
-		if kill {
+		r.slow.Store(0)
+		at, comeBack := time.Now(), func() error { return nil }
+		switch way {
+		case killed:
 			r.relays[leader].Kill()
-		} else if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-			return err
-		}
-		err = r.awaitRead(ctx, r.acked.Load()+2) // one may have been committed before the signal and not yet acknowledged
-		took := time.Since(at).Round(time.Millisecond)
-		if kill {
-			report.Killed = append(report.Killed, took)
-		} else {
-			report.Stopped = append(report.Stopped, took)
-			select {
-			case <-time.After(r.cfg.StopFor - took):
-			case <-ctx.Done():
-			}
-			err = errors.Join(err, syscall.Kill(pid, syscall.SIGCONT))
+		case stopped:
+			err = syscall.Kill(pid, syscall.SIGSTOP)
+			comeBack = func() error { return syscall.Kill(pid, syscall.SIGCONT) }
+		case cutOff:
+			r.proxies[leader].Freeze()
+			comeBack = func() error { r.proxies[leader].Thaw(); return nil }
 		}
 		if err != nil {
 			return err
 		}
-		r.say("%s %s: nobody appended for %v", string(rune('a'+leader)), map[bool]string{true: "killed", false: "stopped"}[kill], took)
+		err = r.awaitRead(ctx, r.acked.Load()+2) // one may have been committed before and not yet acknowledged
+		took, slow := time.Since(at).Round(time.Millisecond), time.Duration(r.slow.Load()).Round(time.Millisecond)
+		switch way {
+		case killed:
+			report.Killed = append(report.Killed, took)
+		case stopped:
+			report.Stopped = append(report.Stopped, took)
+		case cutOff:
+			report.CutOff = append(report.CutOff, took)
+		}
+		if way != killed {
+			select {
+			case <-time.After(r.cfg.StopFor - took):
+			case <-ctx.Done():
+			}
+		}
+		if err := errors.Join(err, comeBack()); err != nil {
+			return err
+		}
+		r.say("%s %s: nobody appended for %v (the slowest commit meanwhile took %v)", string(rune('a'+leader)), way, took, slow)
 	}
 	_, err := r.settled(ctx)
 	return err

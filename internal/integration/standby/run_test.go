@@ -18,20 +18,20 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A leader that is killed or stopped is replaced within 5 s, at the default settings, and one that wakes up spoils nothing.
+// A leader that is killed, stopped or cut off is replaced within 5 s, at the default settings, and one that wakes up spoils nothing.
 func TestTakeover(t *testing.T) {
 	for _, kind := range []servers.Kind{servers.MySQL, servers.MariaDB} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Attr("server", string(kind)) // for the matrix that `make test` ends with
 			t.Attr("server", string(servers.Kafka))
 			out := &bytes.Buffer{}
-			report, err := Run(t.Context(), Config{Kind: kind, Kills: 2, Stops: 1, Out: out, Log: t.Output()})
+			report, err := Run(t.Context(), Config{Kind: kind, Kills: 1, Stops: 1, Cuts: 1, Out: out, Log: t.Output()})
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
 			t.Logf("%s\n%s", report, out)
 			// The middle one of the three: the tests' machine may stall for longer than any limit. `make verify-takeover` goes by the slowest.
-			all := slices.Sorted(slices.Values(slices.Concat(report.Killed, report.Stopped)))
+			all := slices.Sorted(slices.Values(report.All()))
 			if middle := all[len(all)/2]; middle > 5*time.Second {
 				t.Errorf("nobody appended for %v", middle)
 			}

@@ -1,9 +1,9 @@
-// Command takeover measures how long nobody appends when the relay that leads is killed or stopped, with three relays at their default settings
-// under load, and compares the log with the table. See package internal/integration/standby.
+// Command takeover measures how long nobody appends when the relay that leads is killed, stopped, or cut off from Kafka, with three relays at their default
+// settings under load, and compares the log with the table. See package internal/integration/standby.
 //
-//	DB=both KILLS=10 STOPS=5 STOP_FOR=60 takeover
+//	DB=both KILLS=10 STOPS=5 CUTS=5 STOP_FOR=60 takeover
 //
-// A stopped leader wakes up when another one leads, and not before STOP_FOR seconds.
+// A stopped leader wakes up when another one leads, and not before STOP_FOR seconds; so with one that is cut off.
 //
 // It exits non-zero when something is wrong, or when a takeover took longer than 5 s.
 package main
@@ -41,6 +41,7 @@ func run(ctx context.Context) error {
 	kills, err1 := number("KILLS", 10)
 	stops, err2 := number("STOPS", 5)
 	stopFor, err4 := number("STOP_FOR", 0)
+	cuts, err6 := number("CUTS", 5)
 	verbose, err5 := number("VERBOSE", 0) // 1: the relays' own logs on standard error
 	kinds := []servers.Kind{servers.MySQL, servers.MariaDB}
 	var err3 error
@@ -51,12 +52,12 @@ func run(ctx context.Context) error {
 	default:
 		err3 = fmt.Errorf("DB=%s: want mysql, mariadb or both", db)
 	}
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return err
 	}
 	var problems []error
 	for _, kind := range kinds {
-		cfg := standby.Config{Kind: kind, Kills: kills, Stops: stops, StopFor: time.Duration(stopFor) * time.Second, Out: os.Stdout}
+		cfg := standby.Config{Kind: kind, Kills: kills, Stops: stops, Cuts: cuts, StopFor: time.Duration(stopFor) * time.Second, Out: os.Stdout}
 		if verbose > 0 {
 			cfg.Log = os.Stderr
 		}
