@@ -1,13 +1,14 @@
-// Command bench measures what the relay costs. It fills a private database with a backlog of row changes, then, each in a process of its own
-// and in turn, on the very same binlog:
+// Command bench measures what Millrace costs. Each part prints a table; BENCH_PART chooses some, in this order:
 //
-//	decode  go-mysql alone: reads and decodes, keeps nothing
-//	source  cdc/binlog alone: reads and renders JSON, keeps nothing
-//	relay   the whole way into a real Kafka broker, until the last watermark
-//	cuts    reads the log back, merged into transactions
+//	relay      a backlog of row changes from a private database into a real broker, beside go-mysql's own decoding
+//	documents  read models that follow a backlog into memory: Fold, and Join with its rows in memory and in pebble
+//	sinks      Elasticsearch and MongoDB beside a plain bulk loader, by turns
+//	rebuild    a read model built anew from Kafka while its predecessor is read
+//	latency    commit to document at 1,000 changes/s, through relay, Kafka and projector; writes saved by coalescing
+//	scale      one stock change in shops of three sizes
 //
-// It prints rows a second, CPU microseconds a row and peak memory of that process, and last the relay's share of go-mysql's speed in
-// the same run. Timings of a shared machine differ from run to run: the ratio is what to look at.
+// What is measured runs in a process of its own where CPU time and memory are printed. Timings of a shared machine differ from run to run: look at the
+// ratios, and at CPU time.
 package main
 
 import (
@@ -19,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,102 +28,114 @@ import (
 )
 
 func main() {
-	var job job
-	flag.StringVar(&job.Step, "step", "", "run one step of a benchmark (used by the command itself)")
-	flag.StringVar(&job.DB, "db", "", "address of the database of a step")
-	flag.StringVar(&job.Kind, "kind", "", "kind of the database of a step")
-	flag.StringVar(&job.Kafka, "kafka", "", "address of the broker of a step")
-	flag.StringVar(&job.Pipeline, "pipeline", "", "pipeline of a step")
-	flag.Uint64Var(&job.Rows, "rows", 1_000_000, "row changes in the backlog; BENCH_ROWS is the default")
-	reps := flag.Int("reps", 2, "repetitions of each step")
-	which := flag.String("databases", "mariadb,mysql", "databases to measure; DB is the default")
+	step := flag.String("job", "", "run one step of a part (used by the command itself)")
+	rows := flag.Uint64("rows", 1_000_000, "row changes in the backlog, and products of the largest shop; BENCH_ROWS is the default")
+	reps := flag.Int("reps", 2, "repetitions of each step of part relay")
+	databases := flag.String("databases", "mariadb,mysql", "databases of part relay; DB is the default")
+	parts := flag.String("parts", strings.Join(partNames, ","), "what to measure; BENCH_PART is the default")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, &job, *reps, *which); err != nil {
+	err := func() error {
+		if *step != "" {
+			return runJob(ctx, *step)
+		}
+		b := &bench{rows: *rows, reps: *reps, databases: *databases, started: map[servers.Kind]*servers.Server{}}
+		if err := b.settings(parts); err != nil {
+			return err
+		}
+		return b.run(ctx, strings.Split(*parts, ","))
+	}()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, job *job, reps int, which string) error {
-	if job.Step != "" {
-		result, err := job.run(ctx)
-		if err != nil {
-			return err
-		}
-		return json.NewEncoder(os.Stdout).Encode(result)
-	}
+var partNames = []string{"relay", "documents", "sinks", "rebuild", "latency", "scale"}
+
+// bench is a run, with the servers that its parts share.
+type bench struct {
+	rows      uint64
+	reps      int
+	databases string
+	started   map[servers.Kind]*servers.Server
+}
+
+const minRows = 10_000
+
+// settings reads the environment where flags are not given.
+func (b *bench) settings(parts *string) error {
 	if text := os.Getenv("BENCH_ROWS"); text != "" && !flagGiven("rows") {
 		n, err := strconv.ParseUint(text, 10, 32)
-		if err != nil || n < 2*rowsPerTransaction {
-			return fmt.Errorf("BENCH_ROWS=%q, want a number of at least %d", text, 2*rowsPerTransaction)
+		if err != nil {
+			return fmt.Errorf("BENCH_ROWS=%q, want a number", text)
 		}
-		job.Rows = n
+		b.rows = n
+	}
+	if b.rows < minRows {
+		return fmt.Errorf("%d rows, want at least %d", b.rows, minRows)
 	}
 	if text := os.Getenv("DB"); text != "" && text != "both" && !flagGiven("databases") {
-		which = text
+		b.databases = text
 	}
-	job.Rows -= job.Rows % (2 * rowsPerTransaction)
-	logf := func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
-	broker, err := servers.Start(ctx, servers.Kafka, servers.Options{Logf: logf})
-	if err != nil {
-		return err
+	if text := os.Getenv("BENCH_PART"); text != "" && text != "all" && !flagGiven("parts") {
+		*parts = text
 	}
-	defer broker.Close()
-	job.Kafka = broker.Address().Value
-	for name := range strings.SplitSeq(which, ",") {
-		kind, err := servers.ParseKind(name)
-		if err != nil {
-			return err
-		}
-		if err := measure(ctx, *job, kind, reps, logf); err != nil {
-			return fmt.Errorf("%s: %w", kind, err)
+	for part := range strings.SplitSeq(*parts, ",") {
+		if !slices.Contains(partNames, part) {
+			return fmt.Errorf("there is no part %q, want some of %s", part, strings.Join(partNames, ","))
 		}
 	}
 	return nil
 }
 
-// measure fills one database and runs every step on it.
-func measure(ctx context.Context, job job, kind servers.Kind, reps int, logf func(string, ...any)) (err error) {
-	db, err := servers.Start(ctx, kind, servers.Options{Logf: logf})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	job.Kind, job.DB = string(kind), db.Address().HostPort()
-	if err := fill(ctx, db.Address().DSN(""), job.Rows); err != nil {
-		return fmt.Errorf("fill: %w", err)
-	}
-	fmt.Printf("%s: %d row changes, transactions of %d\n", kind, job.Rows, rowsPerTransaction)
-	sums := map[string]result{}
-	for rep := range reps {
-		job.Pipeline = fmt.Sprintf("bench-%s-%d", kind, rep)
-		for _, step := range []string{"decode", "source", "relay", "cuts"} {
-			job.Step = step
-			got, err := job.spawn(ctx)
-			if err != nil {
-				return fmt.Errorf("%s: %w", step, err)
-			}
-			fmt.Printf("  %-7s %8.0f rows/s  %6.2f µs CPU a row  %4d MB peak\n", step, got.rate(), got.cpu(), got.Peak>>20)
-			sum := sums[step]
-			sums[step] = result{Rows: sum.Rows + got.Rows, Seconds: sum.Seconds + got.Seconds, CPU: sum.CPU + got.CPU, Peak: max(sum.Peak, got.Peak)}
+func (b *bench) run(ctx context.Context, parts []string) (err error) {
+	defer func() {
+		for _, s := range b.started {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	for _, part := range []struct {
+		name string
+		run  func(context.Context) error
+	}{{"relay", b.relay}, {"documents", b.documents}, {"sinks", b.sinks}, {"rebuild", b.rebuild}, {"latency", b.latency}, {"scale", b.scale}} {
+		if !slices.Contains(parts, part.name) {
+			continue
+		}
+		if err := part.run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
 		}
 	}
-	relay, decode := sums["relay"], sums["decode"]
-	fmt.Printf("%s relay %.0f rows/s %.2f µs CPU a row %d MB peak; ratio to go-mysql decoding alone: speed %.2f, CPU %.2f\n",
-		kind, relay.rate(), relay.cpu(), relay.Peak>>20, relay.rate()/decode.rate(), relay.cpu()/decode.cpu())
 	return nil
 }
 
-// spawn runs the step in a process of its own, so that its CPU time and memory are its own.
+func (b *bench) logf(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+
+// server returns a private server that the parts share.
+func (b *bench) server(ctx context.Context, kind servers.Kind) (servers.Address, error) {
+	if s := b.started[kind]; s != nil {
+		return s.Address(), nil
+	}
+	s, err := servers.Start(ctx, kind, servers.Options{Logf: b.logf})
+	if err != nil {
+		return servers.Address{}, err
+	}
+	b.started[kind] = s
+	return s.Address(), nil
+}
+
+// spawn runs the step in a process of its own.
 func (j job) spawn(ctx context.Context) (result, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return result{}, err
 	}
-	cmd := exec.CommandContext(ctx, self, "-step", j.Step, "-db", j.DB, "-kind", j.Kind, "-kafka", j.Kafka, "-pipeline", j.Pipeline,
-		"-rows", strconv.FormatUint(j.Rows, 10))
+	text, err := json.Marshal(j)
+	if err != nil {
+		return result{}, err
+	}
+	cmd := exec.CommandContext(ctx, self, "-job", string(text))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -132,6 +146,18 @@ func (j job) spawn(ctx context.Context) (result, error) {
 		return r, fmt.Errorf("output of the step: %w", err)
 	}
 	return r, nil
+}
+
+func runJob(ctx context.Context, text string) error {
+	var j job
+	if err := json.Unmarshal([]byte(text), &j); err != nil {
+		return err
+	}
+	result, err := j.run(ctx)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(result)
 }
 
 func flagGiven(name string) bool {
