@@ -26,16 +26,21 @@ func (s *Sink) Apply(ctx context.Context, t projector.Target, generation uint64,
 	if err != nil || len(writes) == 0 {
 		return err
 	}
-	a := &applier{sink: s, collection: st.collection, uuid: uuid, writes: writes, results: results}
+	a := &applier{sink: s, collection: st.collection, uuid: uuid, writes: writes, results: results, inserts: s.tryInserts(st.collection, writes)}
 	for i := range writes {
 		if err := a.add(ctx, i); err != nil {
 			return err
 		}
 	}
-	return a.flush(ctx)
+	for len(a.batch) > 0 { // inserts that fail are collected again, as updates
+		if err := a.flush(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// An applier collects updates into one command at a time.
+// An applier collects writes into one command at a time.
 type applier struct {
 	sink       *Sink
 	collection string
@@ -43,7 +48,8 @@ type applier struct {
 	writes     []projector.Write
 	results    []projector.Result
 
-	command *updateCommand
+	inserts bool // commands are inserts
+	command *writeCommand
 	batch   []int // which writes are in command
 }
 
@@ -59,11 +65,19 @@ func (a *applier) add(ctx context.Context, i int) error {
 		expression = tombstone(version)
 	}
 	for {
-		if a.command == nil {
+		if a.command == nil && a.inserts {
+			a.command = newInsertCommand(a.collection, &a.uuid, a.sink.cfg.Timeout)
+		} else if a.command == nil {
 			a.command = newUpdateCommand(a.collection, &a.uuid, a.sink.cfg.Timeout)
 		}
 		full := len(a.command.buf)
-		if err := a.command.add(w.ID, version, keepIfNotOlder, expression); err != nil {
+		var err error
+		if a.inserts {
+			err = a.command.insert(w.ID, version, w.Body)
+		} else {
+			err = a.command.add(w.ID, version, keepIfNotOlder, expression)
+		}
+		if err != nil {
 			a.results[i] = refused(w.ID, err)
 			return nil
 		}
@@ -87,13 +101,17 @@ func (a *applier) flush(ctx context.Context) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	reply, err := a.sink.update(ctx, "write to "+a.collection, command)
+	reply, err := a.sink.write(ctx, "write to "+a.collection, command)
 	if err != nil {
 		return err
 	}
 	for _, i := range batch {
 		a.results[i] = projector.Result{Outcome: projector.Applied, Stored: a.writes[i].Version}
 	}
+	if a.inserts {
+		return a.inserted(ctx, reply, batch)
+	}
+	a.sink.allNew(a.collection, len(batch) >= minInserts && len(reply.Upserted) == len(batch))
 	settled := make([]bool, len(batch)) // known without a look
 	for _, e := range reply.WriteErrors {
 		if e.Index < 0 || e.Index >= len(batch) {

@@ -31,19 +31,27 @@ func (s *Sink) majority() bson.D {
 	return bson.D{{Key: "w", Value: "majority"}, {Key: "wtimeout", Value: s.cfg.Timeout.Milliseconds()}}
 }
 
-// An updateCommand is an unordered update command under construction, written as BSON by hand: encoding a million documents by
+// A writeCommand is an unordered update or insert command under construction, written as BSON by hand: encoding a million documents by
 // reflection costs more than everything else here.
-type updateCommand struct {
-	buf     []byte
-	updates int // start of the array of updates
-	n       int
+type writeCommand struct {
+	buf   []byte
+	array int // start of the array of updates or documents
+	n     int // of them
 }
 
-// newUpdateCommand begins a command on a collection. A nil uuid leaves out the check that it is that very collection.
-func newUpdateCommand(collection string, uuid *bson.Binary, timeout time.Duration) *updateCommand {
-	c := &updateCommand{}
+// newUpdateCommand begins an update command on a collection. A nil uuid leaves out the check that it is that very collection.
+func newUpdateCommand(collection string, uuid *bson.Binary, timeout time.Duration) *writeCommand {
+	return newWriteCommand("update", "updates", collection, uuid, timeout)
+}
+
+func newInsertCommand(collection string, uuid *bson.Binary, timeout time.Duration) *writeCommand {
+	return newWriteCommand("insert", "documents", collection, uuid, timeout)
+}
+
+func newWriteCommand(command, array, collection string, uuid *bson.Binary, timeout time.Duration) *writeCommand {
+	c := &writeCommand{}
 	c.buf = append(c.buf, 0, 0, 0, 0)
-	c.buf = appendString(c.buf, "update", collection)
+	c.buf = appendString(c.buf, command, collection)
 	c.buf = appendBool(c.buf, "ordered", false)
 	if uuid != nil {
 		c.buf = appendBinary(c.buf, "collectionUUID", *uuid)
@@ -53,7 +61,7 @@ func newUpdateCommand(collection string, uuid *bson.Binary, timeout time.Duratio
 	c.buf = appendString(c.buf, "w", "majority")
 	c.buf = appendInt64(c.buf, "wtimeout", timeout.Milliseconds())
 	c.buf = closeDocument(c.buf, at)
-	c.buf, c.updates = openDocument(c.buf, typeArray, "updates")
+	c.buf, c.array = openDocument(c.buf, typeArray, array)
 	return c
 }
 
@@ -63,13 +71,26 @@ const (
 	keepIfNewer    = "$gt"
 )
 
+// insert appends a document to an insert command.
+func (c *writeCommand) insert(id string, version int64, body []byte) error {
+	before := len(c.buf)
+	buf, err := appendDocument(appendName(c.buf, typeDocument, strconv.Itoa(c.n)), id, version, body)
+	if err != nil {
+		c.buf = c.buf[:before]
+		return err
+	}
+	c.buf = buf
+	c.n++
+	return nil
+}
+
 // add appends the update that puts a document in place of the one with that id, or in the place where none is, unless keep holds for the
 // stored version. appendNew appends the fields of the new document's expression.
 //
 //	{q: {_id: id}, u: [{$replaceWith: {$cond: [{keep: ["$_v", version]}, "$$ROOT", new]}}], upsert: true}
 //
 // A missing _v compares lower than any number.
-func (c *updateCommand) add(id string, version int64, keep string, appendNew func(dst []byte, name string) ([]byte, error)) error {
+func (c *writeCommand) add(id string, version int64, keep string, appendNew func(dst []byte, name string) ([]byte, error)) error {
 	before := len(c.buf)
 	buf, update := openDocument(c.buf, typeDocument, strconv.Itoa(c.n))
 	buf, q := openDocument(buf, typeDocument, "q")
@@ -100,15 +121,15 @@ func (c *updateCommand) add(id string, version int64, keep string, appendNew fun
 	return nil
 }
 
-// takeBack removes the last update, before which the command had that many bytes.
-func (c *updateCommand) takeBack(bytes int) {
+// takeBack removes the last update or document, before which the command had that many bytes.
+func (c *writeCommand) takeBack(bytes int) {
 	c.buf = c.buf[:bytes]
 	c.n--
 }
 
 // finish returns the command. Nothing can be added to it then.
-func (c *updateCommand) finish() bson.Raw {
-	c.buf = closeDocument(c.buf, c.updates)
+func (c *writeCommand) finish() bson.Raw {
+	c.buf = closeDocument(c.buf, c.array)
 	return closeDocument(c.buf, 0)
 }
 
@@ -138,9 +159,9 @@ func tombstone(version int64) func([]byte, string) ([]byte, error) {
 	}
 }
 
-// updateReply is what an update command answers: how many documents matched or were created, how many of the matched ones changed,
-// which updates created one, and which failed.
-type updateReply struct {
+// writeReply is what an update command answers: how many documents matched or were created, how many of the matched ones changed,
+// which updates created one, and which failed. An insert command answers how many were created, and which failed.
+type writeReply struct {
 	N         int `bson:"n"`
 	NModified int `bson:"nModified"`
 	Upserted  []struct {
@@ -157,9 +178,9 @@ type updateReply struct {
 	} `bson:"writeConcernError"`
 }
 
-// update sends an update command. An error means that nothing is known of its updates.
-func (s *Sink) update(ctx context.Context, step string, c *updateCommand) (updateReply, error) {
-	var reply updateReply
+// write sends a command. An error means that nothing is known of its updates or documents.
+func (s *Sink) write(ctx context.Context, step string, c *writeCommand) (writeReply, error) {
+	var reply writeReply
 	raw, err := s.runRaw(ctx, c.finish())
 	if _, ok := errors.AsType[mongo.WriteException](err); ok {
 		err = nil // the reply has the same in a better form
@@ -178,7 +199,7 @@ func (s *Sink) update(ctx context.Context, step string, c *updateCommand) (updat
 		return reply, fmt.Errorf("mongodb: %s: not acknowledged by a majority: %w: %s (code %d)", step, projector.ErrUnavailable, e.CodeName, e.Code)
 	}
 	if reply.N+len(reply.WriteErrors) != c.n {
-		return reply, fmt.Errorf("mongodb: %s: the reply counts %d of %d updates: %w", step, reply.N+len(reply.WriteErrors), c.n, projector.ErrUnavailable)
+		return reply, fmt.Errorf("mongodb: %s: the reply counts %d of %d writes: %w", step, reply.N+len(reply.WriteErrors), c.n, projector.ErrUnavailable)
 	}
 	return reply, nil
 }

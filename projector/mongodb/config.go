@@ -66,6 +66,7 @@ type Sink struct {
 
 	mu    sync.Mutex
 	uuids map[string]bson.Binary // of collections that were prepared, or found when first written to
+	fresh map[string]bool        // collections of which the last command has met no stored document
 }
 
 var _ projector.Sink = (*Sink)(nil)
@@ -134,7 +135,7 @@ func New(cfg Config) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mongodb: connect: %w", err)
 	}
-	s := &Sink{client: client, db: client.Database(cfg.Database), cfg: cfg, log: cfg.Logger, uuids: map[string]bson.Binary{}}
+	s := &Sink{client: client, db: client.Database(cfg.Database), cfg: cfg, log: cfg.Logger, uuids: map[string]bson.Binary{}, fresh: map[string]bool{}}
 	if opts.ReplicaSet != nil {
 		s.replicaSet = *opts.ReplicaSet
 	}

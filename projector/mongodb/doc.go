@@ -29,7 +29,8 @@
 //
 // Each write is an update by _id, with upsert, whose pipeline keeps the stored document if its _v is not older; the decision and
 // the write are one atomic step on the server. Writes are acknowledged by a majority. An update command tells how many documents it changed, not
-// which: only when some did not change are their versions read back, which tells a repeat (Applied) from a loss (Stale). Commands carry
+// which: only when some did not change are their versions read back, which tells a repeat (Applied) from a loss (Stale). While large batches meet no
+// stored document, as in an initial build, they are sent as inserts, which cost half; what an insert does not do is sent again as an update. Commands carry
 // the collection's UUID, so that a dropped collection is an error, and is never created in passing; so is one that was dropped and made
 // anew behind the sink's back, until [Sink.Prepare] is called again.
 //

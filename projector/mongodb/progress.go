@@ -71,7 +71,7 @@ func (s *Sink) SaveProgress(ctx context.Context, name string, p projector.Progre
 		}); err != nil {
 			return err
 		}
-		reply, err := s.update(ctx, step, command)
+		reply, err := s.write(ctx, step, command)
 		if err != nil {
 			return err
 		}

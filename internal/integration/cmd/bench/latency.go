@@ -168,9 +168,9 @@ func openShop(ctx context.Context, db *sql.DB) error {
 		"CREATE TABLE shop.catalog (id BIGINT PRIMARY KEY, title VARCHAR(100) NOT NULL)",
 		"CREATE TABLE shop.product (id BIGINT PRIMARY KEY, catalog_id BIGINT NOT NULL, name VARCHAR(100) NOT NULL, price DECIMAL(10,2) NOT NULL, KEY (catalog_id))",
 		"CREATE TABLE shop.stock (product_id BIGINT PRIMARY KEY, qty BIGINT NOT NULL)",
-		"INSERT INTO shop.catalog SELECT seq, CONCAT('catalog ', seq) FROM seq_1_to_" + fmt.Sprint(latencyCatalogs),
-		fmt.Sprintf("INSERT INTO shop.product SELECT seq, 1 + seq MOD %d, CONCAT('product number ', seq, ' of the whole shop'), seq MOD 1000 + 0.5 FROM seq_1_to_%d", latencyCatalogs, latencyProducts),
-		"INSERT INTO shop.stock SELECT seq, 0 FROM seq_1_to_" + fmt.Sprint(latencyProducts),
+		"INSERT INTO shop.catalog SELECT seq, CONCAT('catalog ', seq) FROM shop.seq_1_to_" + fmt.Sprint(latencyCatalogs),
+		fmt.Sprintf("INSERT INTO shop.product SELECT seq, 1 + seq MOD %d, CONCAT('product number ', seq, ' of the whole shop'), seq MOD 1000 + 0.5 FROM shop.seq_1_to_%d", latencyCatalogs, latencyProducts),
+		"INSERT INTO shop.stock SELECT seq, 0 FROM shop.seq_1_to_" + fmt.Sprint(latencyProducts),
 	}
 	for _, s := range statements {
 		if _, err := db.ExecContext(ctx, s); err != nil {
