@@ -31,6 +31,12 @@ var vendors = map[string]string{
 	"github.com/cockroachdb/pebble/": "projector/pebblestate",
 }
 
+// forTests lists the internal packages that only tests and measurements import, with what of the module each is about.
+var forTests = map[string][]string{
+	"internal/model": {"eventstore"},
+	"internal/shop":  {"eventstore", "projector", "projector/projectortest"},
+}
+
 type pkg struct {
 	ImportPath string
 	Imports    []string
@@ -106,7 +112,7 @@ func TestInternalPackagesImportStandardLibraryOnly(t *testing.T) {
 			continue
 		}
 		for _, imported := range p.Imports {
-			if name == "internal/model" && imported == module+"/eventstore" { // it is for tests, and about the log
+			if own, ok := strings.CutPrefix(imported, module+"/"); ok && slices.Contains(forTests[name], own) {
 				continue
 			}
 			if !standard(imported) {

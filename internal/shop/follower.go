@@ -56,7 +56,9 @@ func Follow(ctx context.Context, cfg projector.Config) (*Follower, error) {
 }
 
 // Wait returns when all documents are at least as new as csn.
-func (f *Follower) Wait(ctx context.Context, csn eventstore.CSN) error { return f.runner.WaitFor(ctx, f.name, csn) }
+func (f *Follower) Wait(ctx context.Context, csn eventstore.CSN) error {
+	return f.runner.WaitFor(ctx, f.name, csn)
+}
 
 // Measure does something, and says what it has cost until it returns.
 func (f *Follower) Measure(do func() error) (Figures, error) {
@@ -112,6 +114,25 @@ func Backlog(ctx context.Context, s *Shop, changes int, cfg projector.Config) (_
 		}
 		return f.Wait(ctx, s.CSN())
 	})
+}
+
+// Sales measures n changes of stock, one after the other, each until its document is acknowledged, and returns how long each took.
+func (f *Follower) Sales(ctx context.Context, s *Shop, n int) (Figures, []time.Duration, error) {
+	times := make([]time.Duration, n)
+	figures, err := f.Measure(func() error {
+		for i := range times {
+			began := time.Now()
+			if err := s.Sell(ctx); err != nil {
+				return err
+			}
+			if err := f.Wait(ctx, s.CSN()); err != nil {
+				return err
+			}
+			times[i] = time.Since(began)
+		}
+		return nil
+	})
+	return figures, times, err
 }
 
 // processorTime is what the process has used.

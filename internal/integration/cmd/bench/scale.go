@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/internal/shop"
@@ -76,17 +75,7 @@ func (j job) sell(ctx context.Context) (_ result, err error) {
 		return result{}, err
 	}
 	cards := models.Cards.Load()
-	times := make([]time.Duration, j.Rows)
-	figures, err := f.Measure(func() error {
-		for i := range times {
-			began := time.Now()
-			if err := errors.Join(s.Sell(ctx), f.Wait(ctx, s.CSN())); err != nil {
-				return err
-			}
-			times[i] = time.Since(began)
-		}
-		return nil
-	})
+	figures, times, err := f.Sales(ctx, s, int(j.Rows))
 	if err != nil {
 		return result{}, err
 	}
