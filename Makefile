@@ -41,8 +41,12 @@ vuln: ## known vulnerabilities in what we import (needs the internet)
 	@for m in $(MODULES); do (cd $$m && $(GO) run $(VULN) ./...) || exit 1; done
 
 .PHONY: bench
-bench: ## a backlog of 1M row changes into a real broker, beside go-mysql's own decoding; BENCH_ROWS=n DB=mysql|mariadb|both
-	cd internal/integration && $(GO) run ./cmd/bench
+bench: ## what relay, read models and sinks cost, beside go-mysql's decoding and plain bulk loaders; latency, rebuild, shops of three sizes; BENCH_PART=relay,documents,sinks,rebuild,latency,scale BENCH_ROWS=n DB=mysql|mariadb|both
+	@cd internal/integration && $(GO) build -buildvcs=false -o ../../bin/bench ./cmd/bench && exec ../../bin/bench
+
+.PHONY: verify-scale
+verify-scale: ## one stock change in shops of 10,000 to 1,000,000 products: one card, one document, and at most three times the CPU; BENCH_ROWS=n
+	@cd internal/integration && $(GO) build -buildvcs=false -o ../../bin/bench ./cmd/bench && exec ../../bin/bench -parts scale
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME (30s)
