@@ -33,6 +33,7 @@ const (
 	WholeSnapshots    = true // C6, C13: nothing is written before all rows are in the log
 	ReplayToHead      = true // C15: a replay writes nothing below the log's end
 	RefusedHalts      = true // C16: progress does not pass a document that is refused
+	ParkedSaid        = true // C16: a waiter is told of documents that are set aside
 	OldestPending     = true // C17: progress stays below what is not written yet
 	IdleProgress      = true // C18: progress moves without documents
 	WaitersFirst      = true // C18: a waiter closes the window

@@ -30,6 +30,7 @@ var (
 	WholeSnapshots    = without != "whole-snapshots"
 	ReplayToHead      = without != "replay-to-head"
 	RefusedHalts      = without != "refused-halts"
+	ParkedSaid        = without != "parked-said"
 	OldestPending     = without != "oldest-pending"
 	IdleProgress      = without != "idle-progress"
 	WaitersFirst      = without != "waiters-first"
