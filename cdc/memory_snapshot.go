@@ -93,7 +93,7 @@ func (r *memoryRows) clone() *memoryRows {
 // Unsettle makes the source as unsure as a real server: what it has committed becomes visible to chunks late, and the places that it names
 // with them are ahead of what they show, or wrong where a chunk may say so. rnd decides; nil ends it. Its use is guarded by the source.
 func (s *MemorySource) Unsettle(rnd *rand.Rand) {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	s.unsettled = rnd
 }
@@ -103,7 +103,7 @@ func (s *MemorySource) Refilter(filter Filter) error {
 	if err := filter.Validate(); err != nil {
 		return fmt.Errorf("memory source: %w", err)
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	s.filter = filter
 	return nil
@@ -114,7 +114,7 @@ func (s *MemorySource) Filter() Filter { return s.filter }
 
 // Tables returns the captured tables that have had rows and were not dropped.
 func (s *MemorySource) Tables(context.Context) ([]TableSize, error) {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	rows := s.at(len(s.transactions))
 	var tables []TableSize
@@ -164,7 +164,7 @@ func (r *memoryChunks) Close() error { return nil }
 
 // Split divides a table into ranges of as many rows each.
 func (r *memoryChunks) Split(_ context.Context, schema, table string, n int) ([]ChunkRange, error) {
-	r.source.mu.Lock()
+	r.source.lock()
 	defer r.source.mu.Unlock()
 	rows, ok := r.source.at(len(r.source.transactions)).tables[tableName{schema, table}]
 	if !ok {
@@ -195,7 +195,7 @@ func (r *memoryChunks) Read(ctx context.Context, req ChunkRequest) (*Chunk, erro
 		return nil, err
 	}
 	s := r.source
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	delivered := len(s.transactions)
 	for ; delivered > 0; delivered-- {

@@ -15,7 +15,7 @@ import (
 const memoryUUID = "00000000-0000-4000-8000-000000000001"
 
 // MemorySource is a source in memory: what [MemorySource.Commit] is given, its streams deliver. It keeps every transaction until it
-// is purged. Safe for concurrent use.
+// is purged. Its zero value is one of all tables. Safe for concurrent use.
 type MemorySource struct {
 	filter    Filter
 	sliceRows int
@@ -50,14 +50,22 @@ func NewMemorySource(filter Filter, sliceRows int) (*MemorySource, error) {
 	if sliceRows < 0 {
 		return nil, fmt.Errorf("memory source: sliceRows is %d, want 0 or more", sliceRows)
 	}
-	return &MemorySource{filter: filter, sliceRows: sliceRows, changed: make(chan struct{}), open: map[string]bool{},
-		rows: &memoryRows{tables: map[tableName]map[string][]byte{}, known: map[tableName]*Table{}, prepared: map[string][]Change{}}}, nil
+	return &MemorySource{filter: filter, sliceRows: sliceRows}, nil
+}
+
+// lock locks mu, and makes what the zero value lacks.
+func (s *MemorySource) lock() {
+	s.mu.Lock()
+	if s.changed == nil {
+		s.changed, s.open = make(chan struct{}), map[string]bool{}
+		s.rows = &memoryRows{tables: map[tableName]map[string][]byte{}, known: map[tableName]*Table{}, prepared: map[string][]Change{}}
+	}
 }
 
 // Commit adds a transaction and returns its GTID. The changes' Row fields are set to their order. The source keeps the slices of
 // bytes: do not modify them afterwards.
 func (s *MemorySource) Commit(changes ...Change) string {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	return s.add(memoryTransaction{changes: changes})
 }
@@ -65,7 +73,7 @@ func (s *MemorySource) Commit(changes ...Change) string {
 // Prepare adds an XA PREPARE of the changes under xid, and returns its GTID. The changes are delivered with its
 // [MemorySource.CommitPrepared]. An xid that is prepared already is an error.
 func (s *MemorySource) Prepare(xid string, changes ...Change) (string, error) {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	if s.open[xid] {
 		return "", fmt.Errorf("memory source: XA transaction %q is prepared already", xid)
@@ -81,7 +89,7 @@ func (s *MemorySource) CommitPrepared(xid string) (string, error) { return s.com
 func (s *MemorySource) RollbackPrepared(xid string) (string, error) { return s.complete(xid, true) }
 
 func (s *MemorySource) complete(xid string, rollback bool) (string, error) {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	if !s.open[xid] {
 		return "", fmt.Errorf("memory source: no XA transaction %q is prepared", xid)
@@ -94,7 +102,9 @@ func (s *MemorySource) complete(xid string, rollback bool) (string, error) {
 func (s *MemorySource) add(tx memoryTransaction) string {
 	tx.changes, tx.at = append([]Change(nil), tx.changes...), time.Now().Round(time.Microsecond)
 	for i := range tx.changes {
-		tx.changes[i].Row = uint64(i)
+		if tx.changes[i].Row = uint64(i); tx.changes[i].Table == nil {
+			tx.changes[i].Table = &Table{}
+		}
 	}
 	s.transactions = append(s.transactions, tx)
 	close(s.changed)
@@ -104,7 +114,7 @@ func (s *MemorySource) add(tx memoryTransaction) string {
 
 // Purge forgets the oldest n transactions, as a server purges its binlog.
 func (s *MemorySource) Purge(n int) {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	s.settled = max(s.settled, min(n, len(s.transactions)))
 	s.at(s.settled)
@@ -124,7 +134,7 @@ func (s *MemorySource) ConfigID() string {
 
 // Oldest returns the position before the first transaction, or [ErrPositionLost] after a purge.
 func (s *MemorySource) Oldest(context.Context) (Position, error) {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	if s.purged > 0 {
 		return Position{}, fmt.Errorf("%w: %d transactions were purged", ErrPositionLost, s.purged)
@@ -134,7 +144,7 @@ func (s *MemorySource) Oldest(context.Context) (Position, error) {
 
 // Executed returns the position after the last transaction.
 func (s *MemorySource) Executed(context.Context) (Position, error) {
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	p := Position{Flavor: gtid.MySQL, Server: memoryUUID, File: memoryFile, Offset: uint64(len(s.transactions))}
 	switch n := len(s.transactions); n {
@@ -161,7 +171,7 @@ func (s *MemorySource) Open(_ context.Context, from Position) (Stream, error) {
 	for _, p := range from.Prepared {
 		again[p.GTID] = true
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.mu.Unlock()
 	for n := 1; n <= s.purged; n++ {
 		if had, err := covers(memoryGTID(n)); err != nil {
@@ -233,7 +243,7 @@ func (st *memoryStream) Next(ctx context.Context) (*Slice, error) {
 func (st *memoryStream) Marks(on bool) { st.marks, st.marked = on, -1 }
 
 func (st *memoryStream) caughtUp() bool {
-	st.source.mu.Lock()
+	st.source.lock()
 	defer st.source.mu.Unlock()
 	return st.number == len(st.source.transactions)
 }
@@ -248,7 +258,7 @@ func (st *memoryStream) advance(ctx context.Context) error {
 			return ctx.Err()
 		default:
 		}
-		st.source.mu.Lock()
+		st.source.lock()
 		if st.number == len(st.source.transactions) {
 			changed := st.source.changed
 			st.source.mu.Unlock()

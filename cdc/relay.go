@@ -181,6 +181,9 @@ const (
 //
 // Everything up to the last watermark is safe whatever Run returns, and running again goes on from there.
 func (r *Relay) Run(ctx context.Context) error {
+	if r.log == nil {
+		return errors.New("relay: it is not made by NewRelay")
+	}
 	if err := r.check(ctx); err != nil {
 		return r.stopped(ctx, err)
 	}

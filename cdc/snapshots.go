@@ -447,30 +447,6 @@ func (s *snapshots) drop(r *reading) {
 	s.opening, s.open = slices.DeleteFunc(s.opening, same), slices.DeleteFunc(s.open, same)
 }
 
-// tellEvery is how often the operator hears that chunks wait for the stream.
-const tellEvery = time.Minute
-
-// yield waits while the stream is too far behind.
-func (s *snapshots) yield(ctx context.Context) error {
-	told := time.Now()
-	for {
-		now := time.Now()
-		lag := s.lag.behind(now)
-		if lag <= s.MaxLag {
-			return nil
-		}
-		if now.Sub(told) >= tellEvery {
-			told = now
-			s.logger.Warn("the snapshot waits for the stream, which is behind, or the clocks of server and relay differ", "lag", lag.Round(time.Millisecond), "MaxLag", s.MaxLag)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
 // report tells of a chunk that is in the queue.
 func (s *snapshots) report(r *reading) {
 	n := len(r.chunk.Rows)
@@ -503,32 +479,4 @@ func (b tableBegin) left(t *eventstore.SnapshotTable, now time.Time) time.Durati
 		return 0
 	}
 	return time.Duration(float64(now.Sub(b.at)) * float64(t.Estimate-t.Rows) / float64(t.Rows-b.rows))
-}
-
-// pace keeps a number of rows to a second. Safe for concurrent use.
-type pace struct {
-	perSecond int
-	mu        sync.Mutex
-	next      time.Time
-}
-
-// wait waits until n more rows may have been read.
-func (p *pace) wait(ctx context.Context, n int) error {
-	if p.perSecond == 0 {
-		return nil
-	}
-	p.mu.Lock()
-	now := time.Now()
-	if p.next.Before(now) {
-		p.next = now
-	}
-	p.next = p.next.Add(time.Duration(n) * time.Second / time.Duration(p.perSecond))
-	until := p.next.Sub(now)
-	p.mu.Unlock()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(until):
-		return nil
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/millrace-go/millrace/eventstore"
@@ -40,26 +39,6 @@ type snapshotStream struct {
 	parent context.Context
 
 	lag lagClock
-}
-
-// lagClock says how far the stream is behind, for those who read chunks.
-type lagClock struct {
-	time    atomic.Int64 // commit time of the last transaction
-	waiting atomic.Int64 // since when the stream has nothing, 0 while it has
-}
-
-// idleAfter is how long a stream must have had nothing to be at its end.
-const idleAfter = 50 * time.Millisecond
-
-// behind is how far the stream is behind the server's commits.
-func (l *lagClock) behind(now time.Time) time.Duration {
-	if since := l.waiting.Load(); since != 0 && now.UnixNano()-since > int64(idleAfter) {
-		return 0
-	}
-	if last := l.time.Load(); last != 0 {
-		return now.Sub(time.Unix(0, last))
-	}
-	return 0
 }
 
 // newSnapshotStream goes on behind a watermark with what the tail has held back and then with inner.

@@ -47,7 +47,7 @@ func (d *BlobDir) Put(ctx context.Context, name string, value []byte) (err error
 		return err
 	}
 	if info, err := os.Stat(path); err == nil && info.Size() == int64(len(value)) {
-		return nil
+		return d.sync() // whoever gave it the name may have died before this
 	}
 	f, err := os.CreateTemp(d.dir, "part-*")
 	if err != nil {
@@ -117,6 +117,9 @@ func readBlob(f *os.File, buf []byte) ([]byte, error) {
 
 // path refuses names that could lead out of the directory.
 func (d *BlobDir) path(name string) (string, error) {
+	if d.dir == "" {
+		return "", errors.New("blob directory: it is not made by NewBlobDir")
+	}
 	for _, c := range name {
 		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
 			return "", fmt.Errorf("blob name %q: want hexadecimal digits", name)

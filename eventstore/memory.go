@@ -21,7 +21,7 @@ const (
 // durability. It is meant for tests and small programs of one process; what is in it is gone with the process. It keeps
 // everything ever appended.
 //
-// A MemoryLog is safe for concurrent use.
+// Its zero value is an empty log. A MemoryLog is safe for concurrent use.
 type MemoryLog struct {
 	// Partitions is the number of partitions a new topic gets, by default 4. Set it before the first use.
 	Partitions int
@@ -65,12 +65,21 @@ var _ Log = (*MemoryLog)(nil)
 
 // NewMemoryLog returns an empty log.
 func NewMemoryLog() *MemoryLog {
-	return &MemoryLog{
-		Partitions:     defaultPartitions,
-		MaxRecordBytes: defaultMaxRecordBytes,
-		topics:         make(map[string][]*memoryPartition),
-		changed:        make(chan struct{}),
-		beat:           make(chan struct{}),
+	return &MemoryLog{Partitions: defaultPartitions, MaxRecordBytes: defaultMaxRecordBytes}
+}
+
+// lock locks mu, and makes what the zero value lacks.
+func (l *MemoryLog) lock() {
+	l.mu.Lock()
+	if l.changed != nil {
+		return
+	}
+	l.topics, l.changed, l.beat = make(map[string][]*memoryPartition), make(chan struct{}), make(chan struct{})
+	if l.Partitions <= 0 {
+		l.Partitions = defaultPartitions
+	}
+	if l.MaxRecordBytes <= 0 {
+		l.MaxRecordBytes = defaultMaxRecordBytes
 	}
 }
 
@@ -79,7 +88,7 @@ func (l *MemoryLog) Begin(ctx context.Context) (Writer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
-	l.mu.Lock()
+	l.lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return nil, fmt.Errorf("begin: %w", ErrClosed)
@@ -97,7 +106,7 @@ func (l *MemoryLog) Head(ctx context.Context) (Watermark, bool, error) {
 	if err := ctx.Err(); err != nil {
 		return Watermark{}, false, fmt.Errorf("head: %w", err)
 	}
-	l.mu.Lock()
+	l.lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return Watermark{}, false, fmt.Errorf("head: %w", ErrClosed)
@@ -110,7 +119,7 @@ func (l *MemoryLog) Head(ctx context.Context) (Watermark, bool, error) {
 
 // Close ends every iteration over cuts and every writer with [ErrClosed].
 func (l *MemoryLog) Close() error {
-	l.mu.Lock()
+	l.lock()
 	defer l.mu.Unlock()
 	if !l.closed {
 		l.closed = true

@@ -41,7 +41,7 @@ func (l *MemoryLog) Cuts(ctx context.Context, opts CutOptions) iter.Seq2[*Cut, e
 
 // firstMark returns the index of the first watermark at or after csn.
 func (l *MemoryLog) firstMark(csn CSN) int {
-	l.mu.Lock()
+	l.lock()
 	defer l.mu.Unlock()
 	i, _ := slices.BinarySearchFunc(l.marks, csn, func(w Watermark, csn CSN) int {
 		if w.CSN < csn {
@@ -55,7 +55,7 @@ func (l *MemoryLog) firstMark(csn CSN) int {
 // await returns watermark i as soon as it is there.
 func (l *MemoryLog) await(ctx context.Context, i int, opts CutOptions) (Watermark, error) {
 	for {
-		l.mu.Lock()
+		l.lock()
 		changed, closed := l.changed, l.closed
 		var w Watermark
 		last, found := l.lastMark(), i < len(l.marks)
@@ -113,7 +113,7 @@ func (l *MemoryLog) between(ctx context.Context, after CSN, w Watermark, topics 
 
 // cursors returns one cursor for each partition with records in the cut.
 func (l *MemoryLog) cursors(after CSN, w Watermark, topics []string) []*memoryCursor {
-	l.mu.Lock()
+	l.lock()
 	defer l.mu.Unlock()
 	var cursors []*memoryCursor
 	for part, end := range w.Ends {

@@ -47,7 +47,7 @@ func (l *memoryBeats) Append(ctx context.Context, r election.Record) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	l.mu.Lock()
+	(*MemoryLog)(l).lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return ErrClosed
@@ -66,7 +66,7 @@ func (l *memoryBeats) Read(ctx context.Context, from int64, wait time.Duration) 
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
-		l.mu.Lock()
+		(*MemoryLog)(l).lock()
 		beats, next, beat, closed := l.beats, l.beaten, l.beat, l.closed
 		l.mu.Unlock()
 		switch {

@@ -29,7 +29,7 @@ func (w *memoryWriter) Close() error {
 // Partition implements [Writer].
 func (w *memoryWriter) Partition(topic string, key []byte) int32 {
 	l := w.log
-	l.mu.Lock()
+	l.lock()
 	defer l.mu.Unlock()
 	return l.route(topic, key)
 }
@@ -52,7 +52,7 @@ func (w *memoryWriter) lock(ctx context.Context) error {
 		return ErrClosed
 	}
 	l := w.log
-	l.mu.Lock()
+	l.lock()
 	switch {
 	case l.closed:
 		l.mu.Unlock()

@@ -15,9 +15,14 @@ import (
 // has not said, so readers pass over it.
 var ErrTombstone = errors.New("tombstone record")
 
+var errNilRecord = errors.New("parse a record: it is nil, or where it should go is")
+
 // AppendRow appends r as the value of a log record to dst: Debezium's envelope without schemas, see docs/wire-format.md. The images
 // are copied as they are. The bytes are a function of r alone, so a record written again by a successor is the same.
 func AppendRow(dst []byte, r *RowChange) []byte {
+	if r == nil {
+		return append(dst, "null"...)
+	}
 	dst = appendImage(append(dst, `{"before":`...), r.Before)
 	dst = appendImage(append(dst, `,"after":`...), r.After)
 	if r.Absent != nil {
@@ -53,6 +58,9 @@ func AppendRow(dst []byte, r *RowChange) []byte {
 // ParseRow reads rec, a record of a row topic, into r. Slices of r point into rec. A record without a value is [ErrTombstone]; other
 // errors say what is missing, without row data.
 func ParseRow(rec *Record, r *RowChange) error {
+	if rec == nil || r == nil {
+		return errNilRecord
+	}
 	*r = RowChange{Key: rec.Key, Place: rec.Place, Time: rec.Time}
 	if rec.Value == nil {
 		return ErrTombstone

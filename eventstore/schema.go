@@ -84,7 +84,7 @@ type Schemas struct {
 
 // Observe takes what a schema record says. Repeats change nothing.
 func (s *Schemas) Observe(c *SchemaChange) {
-	if c.Definition == nil {
+	if c == nil || c.Definition == nil {
 		return
 	}
 	if s.byID == nil {

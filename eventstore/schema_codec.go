@@ -11,6 +11,9 @@ import (
 
 // AppendSchema appends c as the value of a record of [SchemaTopic] to dst; see docs/wire-format.md. The bytes are a function of c alone.
 func AppendSchema(dst []byte, c *SchemaChange) []byte {
+	if c == nil {
+		return append(dst, "null"...)
+	}
 	dst = appendText(append(dst, `{"op":`...), string(c.Op))
 	if d := c.Definition; d != nil {
 		dst = appendText(append(dst, `,"definition":`...), d.ID())
@@ -87,6 +90,9 @@ type schemaValue struct {
 
 // ParseSchema reads rec, a record of [SchemaTopic], into c. Nothing of c points into rec.
 func ParseSchema(rec *Record, c *SchemaChange) error {
+	if rec == nil || c == nil {
+		return errNilRecord
+	}
 	fail := func(err error) error {
 		return fmt.Errorf("schema record csn %d index %d: %w", rec.CSN, rec.Index, err)
 	}

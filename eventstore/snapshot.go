@@ -2,6 +2,7 @@ package eventstore
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -66,6 +67,11 @@ func ParseSnapshot(text string) (SnapshotProgress, error) {
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		return p, fmt.Errorf("snapshot progress of the watermark: %w", err)
 	}
+	for _, t := range p.Tables {
+		if t == nil || slices.Contains(t.Ranges, nil) {
+			return SnapshotProgress{}, errors.New("snapshot progress of the watermark: null for a table, or for a range of one")
+		}
+	}
 	return p, nil
 }
 
@@ -84,7 +90,7 @@ func (p SnapshotProgress) Text() string {
 // Complete tells whether the log holds all rows that the table has: a state built from the log is the table.
 func (p SnapshotProgress) Complete(schema, table string) bool {
 	for _, t := range p.Tables {
-		if t.Request == "" && t.Schema == schema && t.Table == table {
+		if t != nil && t.Request == "" && t.Schema == schema && t.Table == table {
 			return false
 		}
 	}

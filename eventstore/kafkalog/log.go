@@ -55,14 +55,17 @@ func New(cfg Config) (*Log, error) {
 // Close ends every iteration over cuts with [eventstore.ErrClosed] and closes the log's own connections. Writers are closed by
 // whoever began them.
 func (l *Log) Close() error {
-	l.end()
+	if l.end != nil {
+		l.end()
+	}
 	if l.transport != nil {
 		l.transport.CloseIdleConnections()
 	}
 	return nil
 }
 
-func (l *Log) isClosed() bool { return l.life.Err() != nil }
+// isClosed tells also of a Log that [New] has not made.
+func (l *Log) isClosed() bool { return l.life == nil || l.life.Err() != nil }
 
 // headTimeout bounds what Head waits for a leader that moves.
 const headTimeout = 10 * time.Second

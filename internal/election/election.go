@@ -192,7 +192,7 @@ func (l *Leadership) Resign(ctx context.Context) (err error) {
 
 // beat tells the others that the member lives, until ctx ends.
 func (m *member) beat(ctx context.Context, term uint64) {
-	tick := time.NewTicker(m.Patience / beatsPerPatience)
+	tick := time.NewTicker(max(m.Patience/beatsPerPatience, minWait))
 	defer tick.Stop()
 	told := false
 	for {
