@@ -51,6 +51,7 @@ type member struct {
 
 // Lead waits until it is the caller's turn. The leadership ends with ctx, as by the death of the process: the others learn of it by silence.
 func Lead(ctx context.Context, list List, o Options) (*Leadership, error) {
+	o.Patience = max(o.Patience, minWait) // in less nobody can say anything
 	m := &member{Options: o, list: list, id: rand.Text(), state: newState(), next: -1}
 	if err := m.wait(ctx); err != nil {
 		return nil, err
@@ -192,7 +193,7 @@ func (l *Leadership) Resign(ctx context.Context) (err error) {
 
 // beat tells the others that the member lives, until ctx ends.
 func (m *member) beat(ctx context.Context, term uint64) {
-	tick := time.NewTicker(max(m.Patience/beatsPerPatience, minWait))
+	tick := time.NewTicker(m.Patience / beatsPerPatience)
 	defer tick.Stop()
 	told := false
 	for {
