@@ -226,6 +226,10 @@ func (d *differential) compare(where, id string, csn eventstore.CSN, got, want [
 	if got == nil && want == nil || got != nil && want != nil && sameJSON(got, want) {
 		return
 	}
+	if got != nil && want != nil {
+		d.Errorf("document %q %s at csn %d is not what a full recompute gives:\n%s\nthe last transaction was %+v", id, where, csn, diffJSON(got, want), d.last)
+		return
+	}
 	d.Errorf("document %q %s at csn %d is\n%s\na full recompute gives\n%s\nthe last transaction was %+v", id, where, csn, orNone(got), orNone(want), d.last)
 }
 

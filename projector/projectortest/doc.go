@@ -3,7 +3,8 @@
 // # Read models
 //
 // A [Scenario] tests a definition without any server: transactions go in, documents come out, the same ones whether the process
-// lives through it, sees it as a backlog, or starts again after each transaction. A [Feed] takes the place of the database and its relay in
+// lives through it, sees it as a backlog, in windows of several sizes, starts again after each transaction or sees all again, and for joins also in
+// another order. What differs is said by its path in the document. [Differential] makes random transactions. A [Feed] takes the place of the database and its relay in
 // tests of one's own.
 //
 // # Sinks

@@ -43,6 +43,12 @@ const (
 	Backlog Mode = "backlog"
 	// Restart: the process ends after each transaction. The local state of a Join is kept.
 	Restart Mode = "restart"
+	// Single and Triple: a backlog again, in windows and requests to the sink of one and of three documents.
+	Single Mode = "single"
+	Triple Mode = "triple"
+	// Reorder: the transactions come in another order, the last ones first, but for those that touch the same row. What is made of the rows as they are, a
+	// Join or a Query, is the same in the end; a Fold need not be, so it is not played in this mode unless [Scenario.Under] says so.
+	Reorder Mode = "reorder"
 	// Redeliver: the process dies after each transaction, before it can record its progress, and so sees everything again. The local state of a Join
 	// is lost.
 	Redeliver Mode = "redeliver"
@@ -57,9 +63,13 @@ type outcome struct {
 	wrote     []string // by the transactions of When, sorted
 }
 
-// Of begins a scenario of a read model, to be played in every mode. Its target's kind of sink does not matter.
+// Of begins a scenario of a read model, to be played in every mode (a Join; others in all but [Reorder]). Its target's kind of sink does not matter.
 func Of(t testing.TB, p projector.Projector) *Scenario {
-	return &Scenario{t: t, p: p, keys: map[string][]string{}, modes: []Mode{Live, Backlog, Restart, Redeliver}}
+	s := &Scenario{t: t, p: p, keys: map[string][]string{}, modes: []Mode{Live, Backlog, Single, Triple, Restart, Redeliver}}
+	if _, join := p.(JoinUnderTest); join {
+		s.modes = append(s.modes, Reorder)
+	}
+	return s
 }
 
 // Key names the primary key's columns of a table, where they are not "id".
@@ -98,7 +108,7 @@ func (s *Scenario) Then(id string, want any) *Scenario {
 		if !found {
 			s.t.Errorf("%s: there is no document %q, want\n%s", mode, id, indent(text))
 		} else if !sameJSON(got, text) {
-			s.t.Errorf("%s: document %q is\n%s\nwant\n%s", mode, id, indent(got), indent(text))
+			s.t.Errorf("%s: document %q differs:\n%s", mode, id, diffJSON(got, text))
 		}
 	}
 	return s
@@ -179,7 +189,18 @@ func (s *Scenario) playIn(mode Mode) (outcome, error) {
 		p.states = projector.NewMemoryStates()
 	}
 	defer p.stop()
-	for i, changes := range slices.Concat(s.given, s.when) {
+	transactions := slices.Concat(s.given, s.when)
+	switch mode {
+	case Single:
+		p.batch = 1
+	case Triple:
+		p.batch = 3
+	case Reorder:
+		if transactions, err = feed.reorder(transactions); err != nil {
+			return outcome{}, err
+		}
+	}
+	for i, changes := range transactions {
 		if i == len(s.given) {
 			p.sink.reset()
 		}
@@ -187,13 +208,13 @@ func (s *Scenario) playIn(mode Mode) (outcome, error) {
 		if err != nil {
 			return outcome{}, err
 		}
-		if mode == Backlog && csn < eventstore.CSN(len(s.given)+len(s.when)) {
+		if (mode == Backlog || p.batch > 0) && i < len(transactions)-1 {
 			continue
 		}
 		if err := p.follow(ctx, csn); err != nil {
 			return outcome{}, err
 		}
-		if mode != Live {
+		if mode != Live && mode != Reorder {
 			if err := p.stop(); err != nil {
 				return outcome{}, err
 			}
@@ -216,6 +237,7 @@ type play struct {
 	p      projector.Projector
 	sink   *scenarioSink
 	states projector.LocalStates // nil: those of each runner
+	batch  int                   // documents of a window and of a request; 0: the default
 	runner *projector.Runner
 	cancel context.CancelFunc
 	done   chan error
@@ -224,7 +246,8 @@ type play struct {
 // follow runs the projector up to a csn.
 func (p *play) follow(ctx context.Context, csn eventstore.CSN) error {
 	if p.runner == nil {
-		runner, err := projector.NewRunner(projector.Config{Log: p.log, Sinks: []projector.Sink{p.sink}, Projectors: []projector.Projector{p.p}, States: p.states})
+		runner, err := projector.NewRunner(projector.Config{Log: p.log, Sinks: []projector.Sink{p.sink}, Projectors: []projector.Projector{p.p}, States: p.states,
+			WindowTargets: p.batch, BatchDocuments: p.batch})
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package projectortest_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,7 +83,7 @@ func TestScenarioFails(t *testing.T) {
 		When(put(1, "ann", 100)).
 		Then("ann", customer{1, 99}).Then("bob", customer{}).ThenNone("ann").ThenNone().ThenWrote("bob")
 	want := []string{
-		"live: document \"ann\" is\n\t{\n\t  \"cents\": 100,\n\t  \"orders\": 1\n\t}\nwant\n\t{\n\t  \"cents\": 99,",
+		"live: document \"ann\" differs:\n\t.cents: want 99, got 100",
 		`live: there is no document "bob", want`, "\n\t}\nwant none", "\n\t}\nwant none", `written were the documents ["ann"], want ["bob"]`,
 	}
 	if len(r.messages) != len(want) {
@@ -108,6 +109,38 @@ func TestScenarioFindsImpure(t *testing.T) {
 	}
 }
 
+// TestScenarioModes: batches of one and of three documents are that; and transactions that touch other rows come in another order.
+func TestScenarioModes(t *testing.T) {
+	var seen [][2]int // of the handler: order, cents
+	p := customers(func(d *projector.Doc[customer], old, now *order) error {
+		if now != nil {
+			seen = append(seen, [2]int{now.ID, now.Cents})
+		}
+		return apply(d, old, now)
+	})
+	for mode, want := range map[projectortest.Mode][][2]int{
+		projectortest.Single:  {{1, 1}, {2, 1}, {1, 2}, {3, 1}, {3, 2}},
+		projectortest.Reorder: {{3, 1}, {3, 2}, {2, 1}, {1, 1}, {1, 2}},
+	} {
+		seen = nil
+		projectortest.Of(t, p).Under(mode).
+			Given(put(1, "ann", 1)).Given(put(2, "ann", 1)).Given(put(1, "ann", 2)).
+			When(put(3, "ann", 1), put(3, "ann", 2)).
+			Then("ann", customer{3, 5})
+		if !slices.Equal(seen, want) {
+			t.Errorf("%s: the handler saw %v, want %v", mode, seen, want)
+		}
+	}
+	r := &recorder{TB: t}
+	projectortest.Of(r, customers(func(d *projector.Doc[customer], _, now *order) error { // the last one counts
+		d.Data.Cents = now.Cents
+		return nil
+	})).Under(projectortest.Live, projectortest.Reorder).Given(put(1, "ann", 1)).When(put(2, "ann", 2)).Then("ann", customer{0, 2})
+	if want := []string{"reorder: document \"ann\" differs:\n\t.cents: want 2, got 1"}; !slices.Equal(r.messages, want) {
+		t.Errorf("got %q, want %q", r.messages, want)
+	}
+}
+
 // exampleTest stands for the *testing.T of a test.
 type exampleTest struct{ testing.TB }
 
@@ -123,14 +156,6 @@ func ExampleOf() {
 		Then("bob", customer{Orders: 1, Cents: 90}).
 		ThenNone("ann")
 	// Output:
-	// live: document "bob" is
-	// 	{
-	// 	  "cents": 100,
-	// 	  "orders": 1
-	// 	}
-	// want
-	// 	{
-	// 	  "cents": 90,
-	// 	  "orders": 1
-	// 	}
+	// live: document "bob" differs:
+	// 	.cents: want 90, got 100
 }
