@@ -61,7 +61,7 @@ func (r *run) inject(ctx context.Context, f fault) error {
 		return r.pauseRelay(ctx, f)
 	case lostReplies:
 		return r.lostReplies(ctx)
-	case killNode, stopNode, pauseNode, killTwoNodes:
+	case killNode, stopNode, pauseNode, fillNode, killTwoNodes:
 		return r.node(ctx, f)
 	case killDatabase:
 		return r.db.Kill(ctx, func() {})
@@ -319,6 +319,8 @@ func (r *run) node(ctx context.Context, f fault) error {
 			do = func() error { return s.Stop(ctx) }
 		case pauseNode:
 			do = s.Pause
+		case fillNode:
+			do = s.FillDisk
 		}
 		if err := do(); err != nil {
 			return err

@@ -27,7 +27,7 @@ func (f fault) String() string {
 		text += " at step " + f.step
 	}
 	switch f.kind {
-	case killNode, stopNode, pauseNode, killTwoNodes:
+	case killNode, stopNode, pauseNode, fillNode, killTwoNodes:
 		text += fmt.Sprintf(" %d", f.node+1)
 	}
 	if f.over {
@@ -54,6 +54,7 @@ const (
 	killNode      = "kill broker"
 	stopNode      = "shut down broker"
 	pauseNode     = "stop broker"
+	fillNode      = "fill the disk of broker"
 	killTwoNodes  = "kill two brokers from"
 	killDatabase  = "kill database"
 	stopDatabase  = "shut down database"
@@ -150,8 +151,10 @@ func plan(seed uint64, kills int) []fault {
 	for n := range (kills + 1) / 2 {
 		f := fault{node: rnd.IntN(3), share: rnd.Float64(), over: rnd.IntN(2) == 0}
 		switch n % 12 {
-		case 0, 6:
+		case 0:
 			f.kind = killNode
+		case 6:
+			f.kind = fillNode
 		case 1:
 			f.kind = pauseNode
 		case 2:

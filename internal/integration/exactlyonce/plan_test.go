@@ -27,7 +27,7 @@ func TestPlanReachesEverything(t *testing.T) {
 		for _, f := range plan(seed, 50) {
 			kinds[f.kind]++
 		}
-		for _, kind := range []string{killRelay, killStarting, zombie, usurp, takeover, pauseRelay, lostReplies, killNode, pauseNode, killDatabase, stopDatabase,
+		for _, kind := range []string{killRelay, killStarting, zombie, usurp, takeover, pauseRelay, lostReplies, killNode, pauseNode, fillNode, killDatabase, stopDatabase,
 			pauseDatabase, network} {
 			if kinds[kind] == 0 {
 				t.Errorf("seed %d has no %q", seed, kind)
