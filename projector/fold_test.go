@@ -47,19 +47,19 @@ func customers() projector.Fold[customerDoc] {
 
 // rig is a runner over a memory log and a memory sink.
 type rig struct {
-	*testing.T
+	testing.TB
 	log  *eventstore.MemoryLog
 	feed *projectortest.Feed
 	sink *projector.MemorySink
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	log := eventstore.NewMemoryLog()
 	feed, err := projectortest.NewFeed(t.Context(), log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &rig{T: t, log: log, feed: feed, sink: projector.NewMemorySink()}
+	return &rig{TB: t, log: log, feed: feed, sink: projector.NewMemorySink()}
 }
 
 func (r *rig) commit(changes ...projectortest.Change) eventstore.CSN {
