@@ -58,6 +58,11 @@ type Join[R any, K comparable, D any] struct {
 	BytesPerSecond int
 	// CacheBytes bounds the memory for decoded rows. Default 128 MiB.
 	CacheBytes int
+	// ExactKeys says that text by which rows belong together is compared byte by byte in the database (a binary collation). Without it the projector halts
+	// with [ErrSpelling] on a row whose key is that of another but for its case or spaces at the end: by most collations these belong together, and by Go's
+	// comparison they do not. Where the database takes them for equal, have the key functions of the tables and relations fold them, e.g. by
+	// strings.ToLower. Other letters that a collation does not tell apart (é and e) are not seen.
+	ExactKeys bool
 }
 
 // Readable is what a [Join] reads: a [Many] or [One], a [Part], a [Table], an [Index] or [OrderedIndex].
@@ -252,7 +257,7 @@ func (j Join[R, K, D]) definition() definition {
 func (j Join[R, K, D]) check(context.Context) error { return nil }
 
 func (j Join[R, K, D]) start(ctx context.Context, l *loop, progress eventstore.CSN) (engine, error) {
-	settings := joinSettings{spreadAbove: j.SpreadAbove, bytesPerSecond: j.BytesPerSecond, cacheBytes: j.CacheBytes}
+	settings := joinSettings{spreadAbove: j.SpreadAbove, bytesPerSecond: j.BytesPerSecond, cacheBytes: j.CacheBytes, exactKeys: j.ExactKeys}
 	if settings.spreadAbove == 0 {
 		settings.spreadAbove = 1_000
 	}

@@ -151,6 +151,9 @@ func (e *joinEngine) put(t *planTable, key []byte, old, now any) error {
 		if err := e.reindex(t, key, old, now); err != nil {
 			return err
 		}
+		if err := e.spelled(t, key, old, now); err != nil {
+			return err
+		}
 	}
 	return e.walkFrom(t, key, now)
 }

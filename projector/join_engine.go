@@ -21,6 +21,7 @@ const commitChanges = 10_000
 // joinSettings are the numbers of a [Join].
 type joinSettings struct {
 	spreadAbove, bytesPerSecond, cacheBytes int
+	exactKeys                               bool
 }
 
 // joinEngine is a [Join] at work. Files: join_engine.go (its life), join_change.go (a change comes in), join_walk.go (which documents it concerns), join_flush.go,
@@ -40,7 +41,8 @@ type joinEngine struct {
 	byName map[table]*planTable
 
 	// floor is what the sink has everything of: the progress at the start. Changes at or below it concern no document.
-	floor eventstore.CSN
+	floor    eventstore.CSN
+	suspects bool // keys may be noted that differ in spelling only
 	// most is how many documents wait for their window's end: those of a transaction that concerns more are spread.
 	most int
 	// virgin says that nothing was ever built from this state: what is kept of builds need not be looked for.
@@ -98,7 +100,7 @@ func openJoin(ctx context.Context, l *loop, plan *joinPlan, settings joinSetting
 			err = errors.Join(err, e.state.Close())
 		}
 	}()
-	e.csn, e.whole, e.virgin = e.meta.CSN, e.meta.CSN, e.meta.CSN == 0
+	e.csn, e.whole, e.virgin, e.suspects = e.meta.CSN, e.meta.CSN, e.meta.CSN == 0, true
 	if plan.free() {
 		e.floor = min(e.floor, e.meta.CSN) // what was read freely between them is not known
 	}
@@ -180,7 +182,7 @@ func (e *joinEngine) readMeta(want joinMeta) (why string, err error) {
 // fingerprint identifies what the state's content depends on.
 func (e *joinEngine) fingerprint() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "version %d\n", e.loop.def.version)
+	fmt.Fprintf(h, "version %d %t\n", e.loop.def.version, e.settings.exactKeys)
 	for _, t := range e.tables {
 		fmt.Fprintf(h, "table %s %t %d %d\n", t.shape, t.free, len(t.found), t.parts)
 	}
@@ -243,6 +245,10 @@ const (
 	readLetter   = 'w' // space, key, reader: a free read
 	wholeLetter  = 'x' // space, reader: a free read of anything in a space
 	readerLetter = 'y' // reader: its free reads
+
+	parentLetter  = 's' // relation, hash of a folded key, key of a parent
+	childLetter   = 't' // relation, hash of a folded key, key of children
+	suspectLetter = 'u' // relation, key of children: key of a parent
 )
 
 func appendNumbered(dst []byte, letter byte, no int) []byte {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 )
 
 // appendKey appends a key so that encoded keys of one type compare as the keys do, and none begins with another: integers as eight bytes,
@@ -185,4 +186,48 @@ func plainID[K any]() func(K) string {
 		return func(k K) string { return reflect.ValueOf(k).String() }
 	}
 	return nil
+}
+
+// foldedKey returns what appends a row's key with its text folded: all keys that a database may take for equal, because it tells neither cases nor spaces at
+// the end apart, are the same then. It is nil where the key has no text.
+func foldedKey[R any, K comparable](key func(row *R) K) func(dst []byte, row any) []byte {
+	if key == nil || checkKey[K]() != nil || !hasText(reflect.TypeFor[K]()) {
+		return nil
+	}
+	return func(dst []byte, row any) []byte {
+		k := key(row.(*R))
+		foldText(reflect.ValueOf(&k).Elem())
+		return appendKey(dst, k)
+	}
+}
+
+func hasText(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.String:
+		return true
+	case reflect.Array:
+		return hasText(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if hasText(t.Field(i).Type) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func foldText(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(strings.ToLower(strings.TrimRight(v.String(), " ")))
+	case reflect.Array:
+		for i := range v.Len() {
+			foldText(v.Index(i))
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			foldText(v.Field(i))
+		}
+	}
 }

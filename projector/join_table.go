@@ -22,6 +22,7 @@ type joinTable struct {
 	table
 	decode func(image []byte) (any, error)
 	key    func(dst []byte, row any) []byte
+	folded func(dst []byte, row any) []byte // see foldKey; nil where the key has no text
 	// fields are the columns that R has fields for, in lower case, and whether a row must have them; nil where all columns are kept.
 	fields map[string]bool
 	needed int    // of fields
@@ -66,6 +67,7 @@ func NewTable[R any, K comparable](name string, key func(row *R) K) *Table[R, K]
 			return row, nil
 		},
 		key:    func(dst []byte, row any) []byte { return appendKey(dst, key(row.(*R))) },
+		folded: foldedKey(key),
 		fields: fields,
 		shape:  t.String() + " " + describe(rowType, 0) + " by " + reflect.TypeFor[K]().Kind().String(),
 	}}

@@ -23,7 +23,8 @@ type Children[C any] struct {
 type joinEdge struct {
 	from, to           *joinTable
 	fromKey, toKey     func(dst []byte, row any) []byte
-	fromIndex, toIndex *joinIndex // nil where the key is the table's own
+	folded             func(dst []byte, row any) []byte // the key at the end that has an index; nil where it has no text
+	fromIndex, toIndex *joinIndex                       // nil where the key is the table's own
 	err                error
 }
 
@@ -35,7 +36,8 @@ type joinIndex struct {
 	err   error
 }
 
-// HasMany relates each row of parents to the rows of children that hold its key. key must depend on nothing but the row; for a child without parent it
+// HasMany relates each row of parents to the rows of children that hold its key. Keys are compared as Go does it: where text columns of the database do not
+// tell cases apart, all key functions have to fold them; see [Join.ExactKeys]. key must depend on nothing but the row; for a child without parent it
 // returns a key that no parent has. Parents and children may be the same table, which makes trees.
 func HasMany[P, C any, PK, CK comparable](parents *Table[P, PK], children *Table[C, CK], key func(child *C) PK) *Many[P, C] {
 	return &Many[P, C]{hasEdge(parents, children, key)}
@@ -54,7 +56,7 @@ func BelongsTo[C, P any, CK, PK comparable](children *Table[C, CK], parents *Tab
 	}
 	e := &joinEdge{from: children.core, to: parents.core, toKey: parents.core.key,
 		fromKey: func(dst []byte, row any) []byte { return appendKey(dst, key(row.(*C))) }}
-	e.fromIndex = &joinIndex{table: e.from, key: e.fromKey}
+	e.fromIndex, e.folded = &joinIndex{table: e.from, key: e.fromKey}, foldedKey(key)
 	return &One[C, P]{e}
 }
 
@@ -64,7 +66,7 @@ func hasEdge[P, C any, PK, CK comparable](parents *Table[P, PK], children *Table
 	}
 	e := &joinEdge{from: parents.core, to: children.core, fromKey: parents.core.key,
 		toKey: func(dst []byte, row any) []byte { return appendKey(dst, key(row.(*C))) }}
-	e.toIndex = &joinIndex{table: e.to, key: e.toKey}
+	e.toIndex, e.folded = &joinIndex{table: e.to, key: e.toKey}, foldedKey(key)
 	return e
 }
 

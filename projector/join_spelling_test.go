@@ -1,0 +1,111 @@
+package projector_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/millrace-go/millrace/projector"
+	"github.com/millrace-go/millrace/projector/projectortest"
+)
+
+// TestJoinSpelling: rows whose keys a case-insensitive collation takes for equal are never left apart in silence, whichever comes first, whichever way the
+// relation is declared, and whatever happens in between; folded keys find each other; and rows that are no relatives do not matter.
+func TestJoinSpelling(t *testing.T) {
+	type town struct {
+		Name string `json:"name"`
+		N    int    `json:"n"`
+	}
+	type person struct {
+		ID   int    `json:"id"`
+		Town string `json:"town"`
+	}
+	type doc struct{ N int }
+	join := func(many, exact bool, fold func(string) string) projector.Projector {
+		towns := projector.NewTable("shop.town", func(t *town) string { return fold(t.Name) })
+		people := projector.NewTable("shop.person", func(p *person) int { return p.ID })
+		of := func(p *person) string { return fold(p.Town) }
+		if many {
+			peopleOf := projector.HasMany(towns, people, of)
+			return projector.Join[town, string, doc]{Name: "spelling", Version: 1, Target: projector.MemoryTarget("spelling"), Root: towns, ExactKeys: exact,
+				Reads: []projector.Readable{peopleOf},
+				Build: func(v *projector.View, t *town) (*doc, error) {
+					d := &doc{t.N}
+					for range peopleOf.Of(v, t) {
+						d.N += 100
+					}
+					return d, nil
+				}}
+		}
+		townOf := projector.BelongsTo(people, towns, of)
+		return projector.Join[person, int, doc]{Name: "spelling", Version: 1, Target: projector.MemoryTarget("spelling"), Root: people, ExactKeys: exact,
+			Reads: []projector.Readable{townOf},
+			Build: func(v *projector.View, p *person) (*doc, error) {
+				d := &doc{}
+				if t, found := townOf.Of(v, p); found {
+					d.N = 100 + t.N
+				}
+				return d, nil
+			}}
+	}
+	same := func(s string) string { return s }
+	putTown := func(name string) projectortest.Change { return projectortest.Put("shop.town", town{name, 1}) }
+	delTown := func(name string) projectortest.Change { return projectortest.Del("shop.town", town{Name: name}) }
+	putPerson := func(id int, town string) projectortest.Change {
+		return projectortest.Put("shop.person", person{id, town})
+	}
+	for _, c := range []struct {
+		name    string
+		exact   bool
+		fold    func(string) string
+		changes [][]projectortest.Change
+		halts   bool
+	}{
+		{"same", false, same, [][]projectortest.Change{{putTown("Ulm"), putPerson(1, "Ulm")}}, false},
+		{"child later", false, same, [][]projectortest.Change{{putTown("Ulm")}, {putPerson(1, "ULM")}}, true},
+		{"child lower", false, same, [][]projectortest.Change{{putTown("Ulm")}, {putPerson(1, "ulm")}}, true},
+		{"child spaced", false, same, [][]projectortest.Change{{putTown("ulm")}, {putPerson(1, "ulm ")}}, true},
+		{"parent later", false, same, [][]projectortest.Change{{putPerson(1, "ULM")}, {putTown("Ulm")}}, true},
+		{"parent lower", false, same, [][]projectortest.Change{{putPerson(1, "ULM")}, {putTown("ulm")}}, true},
+		{"child moves", false, same, [][]projectortest.Change{{putTown("Ulm"), putPerson(1, "Ulm")}, {putPerson(1, "uLM")}}, true},
+		{"both there", false, same, [][]projectortest.Change{{putTown("Ulm"), putTown("ULM")}, {putPerson(1, "ULM")}}, false},
+		{"second follows", false, same, [][]projectortest.Change{{putTown("Ulm"), putPerson(1, "ULM"), putTown("ULM")}}, false},
+		{"other has gone", false, same, [][]projectortest.Change{{putTown("Ulm"), delTown("Ulm")}, {putPerson(1, "ULM")}}, false},
+		{"child has gone", false, same, [][]projectortest.Change{{putPerson(1, "ULM"), putPerson(1, "x")}, {putTown("Ulm")}}, false},
+		{"another name", false, same, [][]projectortest.Change{{putTown("Ulm")}, {putPerson(1, "Ulme")}}, false},
+		{"exact", true, same, [][]projectortest.Change{{putTown("Ulm")}, {putPerson(1, "ULM")}}, false},
+		{"folded", false, strings.ToLower, [][]projectortest.Change{{putTown("Ulm")}, {putPerson(1, "ULM")}}, false},
+	} {
+		for _, many := range []bool{false, true} {
+			for _, atOnce := range []bool{false, true} {
+				t.Run(fmt.Sprint(c.name, many, atOnce), func(t *testing.T) {
+					r := newRig(t)
+					r.feed.Keys = map[string][]string{"shop.town": {"name"}}
+					var runner *projector.Runner
+					var stop func() error
+					begin := func() {
+						runner, stop = r.run(projector.Config{Projectors: []projector.Projector{join(many, c.exact, c.fold)}})
+					}
+					if !atOnce {
+						begin()
+					}
+					for _, changes := range c.changes {
+						r.commit(changes...)
+					}
+					if atOnce {
+						begin()
+					}
+					waited := runner.WaitFor(t.Context(), "spelling", r.feed.CSN())
+					err := stop()
+					if errors.Is(err, projector.ErrSpelling) != c.halts || (err != nil || waited != nil) != c.halts {
+						t.Fatalf("got %v, waiting %v; want ErrSpelling: %v", err, waited, c.halts)
+					}
+					if c.name == "folded" {
+						r.want("spelling", map[string]string{map[bool]string{false: "1", true: "ulm"}[many]: `{"N":101}`})
+					}
+				})
+			}
+		}
+	}
+}
