@@ -77,7 +77,7 @@ func (s *commitSeen) Commit() error {
 // TestJoinWideWalk: the walk of one row that leads to very many is not one group of the local state; and whoever dies between its groups leaves no document
 // out.
 func TestJoinWideWalk(t *testing.T) {
-	const many = 15_000
+	const many = 21_000
 	r := newRig(t)
 	states := &commitsSeen{MemoryStates: projector.NewMemoryStates()}
 	var changes []projectortest.Change
