@@ -66,7 +66,7 @@ func (s *session) besideSnapshots(stream Stream, t *tail, q *queue) Stream {
 	if len(st.held) == 0 {
 		st.end, st.place = st.streamed, st.streamed
 	}
-	s.snapshots.lag = &st.lag
+	s.snapshots.schedule.lag = &st.lag
 	return st
 }
 

@@ -12,6 +12,7 @@ type flush struct {
 	arena        arena
 	bytes        int
 	transactions int
+	chunks       int // of the transactions
 	// complete: the last transaction in the flush is whole. Only then may a watermark follow.
 	complete bool
 	// csn, time and place of the last transaction; server, file and offset are set when it is complete.
@@ -45,7 +46,7 @@ func (f *flush) reset() {
 	clear(f.Records)
 	f.Records, f.Stamp.Runs = f.Records[:0], f.Stamp.Runs[:0]
 	f.arena.reset()
-	f.bytes, f.transactions, f.complete, f.defines = 0, 0, false, false
+	f.bytes, f.transactions, f.chunks, f.complete, f.defines = 0, 0, 0, false, false
 	if len(f.places) > 10_000 {
 		clear(f.places)
 	}
@@ -69,6 +70,9 @@ func (f *flush) accepts(slice *Slice, limit int) bool {
 func (f *flush) add(slice *Slice, csn eventstore.CSN, connector string, skip func(*eventstore.Record) bool) {
 	if slice.First || f.empty() {
 		f.transactions++
+	}
+	if slice.IsChunk() && slice.define == nil {
+		f.chunks++
 	}
 	f.csn, f.time, f.complete = csn, slice.Time, slice.Last
 	if slice.Last {

@@ -16,15 +16,18 @@ type lagClock struct {
 // idleAfter is how long a stream must have had nothing to be at its end.
 const idleAfter = 50 * time.Millisecond
 
+// busy tells whether the stream has had transactions until a moment ago.
+func (l *lagClock) busy(now time.Time) bool {
+	since := l.waiting.Load()
+	return l.time.Load() != 0 && (since == 0 || now.UnixNano()-since <= int64(idleAfter))
+}
+
 // behind is how far the stream is behind the server's commits.
 func (l *lagClock) behind(now time.Time) time.Duration {
-	if since := l.waiting.Load(); since != 0 && now.UnixNano()-since > int64(idleAfter) {
+	if !l.busy(now) {
 		return 0
 	}
-	if last := l.time.Load(); last != 0 {
-		return now.Sub(time.Unix(0, last))
-	}
-	return 0
+	return now.Sub(time.Unix(0, l.time.Load()))
 }
 
 // tellEvery is how often the operator hears that chunks wait for the stream.
@@ -35,7 +38,7 @@ func (s *snapshots) yield(ctx context.Context) error {
 	told := time.Now()
 	for {
 		now := time.Now()
-		lag := s.lag.behind(now)
+		lag := s.schedule.lag.behind(now)
 		if lag <= s.MaxLag {
 			return nil
 		}

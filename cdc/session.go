@@ -299,6 +299,9 @@ func (s *session) flush(ctx context.Context, f *flush, end Position) error {
 		}
 	}
 	info.Took = time.Since(began)
+	if s.snapshots != nil {
+		s.snapshots.schedule.flushed(f.chunks, info.Took)
+	}
 	s.Hooks.flushed(info)
 	return nil
 }

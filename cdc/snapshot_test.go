@@ -474,7 +474,7 @@ func TestSnapshot(t *testing.T) {
 					faulty := &faultyLog{Log: log, rnd: rand.New(rand.NewPCG(seed, uint64(round))), rate: 0.05, stamped: w.stamps}
 					faulty.left.Store(10)
 					relay := newRelay(t, cdc.Config{Source: slow, Log: faulty, FlushBytes: 1000 + rnd.IntN(5000), Hooks: cdc.Hooks{Retrying: func(cdc.RetryInfo) { retries++ }},
-						Snapshot: cdc.SnapshotConfig{Readers: 1 + rnd.IntN(3), ChunkRows: 1 + rnd.IntN(9)}})
+						Snapshot: cdc.SnapshotConfig{Readers: 1 + rnd.IntN(3), ChunkRows: 1 + rnd.IntN(9), Eager: rnd.IntN(2) == 0}})
 					ctx, cancel := context.WithCancel(t.Context())
 					done := make(chan error, 1)
 					go func() { done <- relay.Run(ctx) }()

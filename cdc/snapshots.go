@@ -22,8 +22,8 @@ type snapshots struct {
 	logger     *slog.Logger
 	hooks      Hooks
 	prefix     string // of the ids of its chunks
-	lag        *lagClock
 	pace       pace
+	schedule   schedule
 
 	mu       sync.Mutex
 	progress *progress
@@ -50,6 +50,8 @@ type reading struct {
 	opened  chan Position // what had been delivered when the window was opened
 	outcome chan discard  // empty: the chunk is in the queue
 	done    bool          // with this chunk the table is
+	missing bool          // there is no such table
+	number  uint64        // among the chunks that were placed, from 1
 }
 
 // newSnapshots goes on from the text of a position.
@@ -59,7 +61,7 @@ func newSnapshots(cfg *Config, source SnapshotSource, text string) (*snapshots, 
 		return nil, err
 	}
 	return &snapshots{SnapshotConfig: cfg.Snapshot, source: source, chunkBytes: max(cfg.MaxBytes/32/cfg.Snapshot.Readers, 1), logger: cfg.Logger, hooks: cfg.Hooks,
-		prefix: ChunkPrefix + rand.Text() + "-", pace: pace{perSecond: cfg.Snapshot.RowsPerSecond}, progress: p, changed: make(chan struct{}),
+		prefix: ChunkPrefix + rand.Text() + "-", pace: pace{perSecond: cfg.Snapshot.RowsPerSecond}, schedule: newSchedule(&cfg.Snapshot), progress: p, changed: make(chan struct{}),
 		busy: map[*ChunkRange]bool{}, planning: map[*eventstore.SnapshotTable]bool{}, begun: map[*eventstore.SnapshotTable]tableBegin{}}, nil
 }
 
@@ -128,6 +130,7 @@ func (s *snapshots) id() string {
 
 // placed notes that a chunk is in the stream. Called with mu held.
 func (s *snapshots) placed(r *reading) {
+	r.number = s.chunks
 	r.done = s.progress.read(r.table, r.part, r.chunk, len(r.chunk.Rows))
 	s.signal()
 }
@@ -320,11 +323,11 @@ const maxPause = time.Second
 // readPart reads one chunk of a range and sees it into the log. What came to nothing it reads again, a smaller one.
 func (s *snapshots) readPart(ctx context.Context, chunks ChunkReader, t *task) error {
 	pause := time.Millisecond
-	for rows := s.ChunkRows; ; rows = max(rows/2, 1) {
+	for most := s.ChunkRows; ; most = max(most/2, 1) {
 		if err := s.yield(ctx); err != nil {
 			return err
 		}
-		r, why, err := s.readChunk(ctx, chunks, t, rows)
+		r, why, err := s.readScheduled(ctx, chunks, t, most)
 		if err != nil {
 			return err
 		}
@@ -332,8 +335,8 @@ func (s *snapshots) readPart(ctx context.Context, chunks ChunkReader, t *task) e
 			s.report(r)
 			return s.pace.wait(ctx, len(r.chunk.Rows))
 		}
-		s.hooks.snapshot(SnapshotInfo{Schema: t.table.Schema, Table: t.table.Table, Request: t.table.Request, Discarded: string(why)})
-		s.logger.Debug("a chunk is read again", "table", t.table.Schema+"."+t.table.Table, "rows", rows, "why", string(why))
+		s.discarded(t.table, why)
+		s.logger.Debug("a chunk is read again", "table", t.table.Schema+"."+t.table.Table, "rows", most, "why", string(why))
 		if !s.holds(t) {
 			return nil
 		}
@@ -353,6 +356,24 @@ func (s *snapshots) holds(t *task) bool {
 	return slices.Contains(s.progress.Tables, t.table) && slices.Contains(t.table.Ranges, t.part)
 }
 
+// readScheduled reads a chunk when the stream lets it, and waits until it is in the queue, or why it will never be; where it yields to the stream, a
+// while longer than until it is in the log.
+func (s *snapshots) readScheduled(ctx context.Context, chunks ChunkReader, t *task, most int) (*reading, discard, error) {
+	rows, yields, err := s.schedule.enter(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	began := time.Now()
+	if yields {
+		defer s.schedule.leave()
+	}
+	r, why, err := s.readChunk(ctx, chunks, t, min(rows, most))
+	if yields && why == "" && err == nil {
+		err = s.schedule.settle(ctx, r.number, began)
+	}
+	return r, why, err
+}
+
 // readChunk reads a chunk and waits until it is in the queue, or why it will never be.
 func (s *snapshots) readChunk(ctx context.Context, chunks ChunkReader, t *task, rows int) (*reading, discard, error) {
 	r := s.newReading(t)
@@ -364,6 +385,7 @@ func (s *snapshots) readChunk(ctx context.Context, chunks ChunkReader, t *task, 
 		chunk, err := chunks.Read(ctx, ChunkRequest{Schema: t.table.Schema, Table: t.table.Table, Range: part, Where: t.table.Where, MaxRows: rows,
 			MaxBytes: s.chunkBytes, Delivered: delivered})
 		if errors.Is(err, ErrNoTable) { // when the stream comes to here, it has told where the table went, or it was gone before
+			r.missing = true
 			return s.nothing(ctx)
 		}
 		if err != nil {
@@ -461,9 +483,20 @@ func (s *snapshots) report(r *reading) {
 	}
 	info := SnapshotInfo{Chunk: n, Left: begin.left(r.table, time.Now()), Schema: r.schema, Table: r.table.Table, Request: r.table.Request, Rows: r.table.Rows, Estimate: r.table.Estimate, Done: r.done}
 	s.mu.Unlock()
-	if info.Done {
+	if r.missing && info.Request != "" {
+		info.Err = fmt.Errorf("snapshot of %s.%s: %w", info.Schema, info.Table, ErrNoTable)
+		s.logger.Error("a snapshot that was asked for cannot be done", "request", info.Request, "err", info.Err)
+	} else if info.Done {
 		s.logger.Info("snapshot of a table done", "table", info.Schema+"."+info.Table, "request", info.Request, "rows", info.Rows)
 	}
+	s.hooks.snapshot(info)
+}
+
+// discarded tells of a chunk that came to nothing.
+func (s *snapshots) discarded(t *eventstore.SnapshotTable, why discard) {
+	s.mu.Lock()
+	info := SnapshotInfo{Schema: t.Schema, Table: t.Table, Request: t.Request, Rows: t.Rows, Estimate: t.Estimate, Discarded: string(why)}
+	s.mu.Unlock()
 	s.hooks.snapshot(info)
 }
 

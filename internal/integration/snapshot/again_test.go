@@ -64,10 +64,13 @@ func TestAskedFor(t *testing.T) {
 		for _, c := range []struct {
 			table, where string
 			fails        bool
-		}{{"hot", "", false}, {"plain", "id < 300", false}, {"plain", "no such column", true}} {
+		}{{"hot", "", false}, {"plain", "id < 300", false}, {"plain", "no such column", true}, {"never_made", "", true}} {
 			id, err := relay.Snapshot(ctx, cdc.SnapshotRequest{Schema: "work", Table: c.table, Where: c.where})
 			must(err)
 			wait(id, c.fails)
+		}
+		if _, err := cdc.NewRelay(cdc.Config{Source: source, Log: log, Snapshot: cdc.SnapshotConfig{Signals: "elsewhere.live"}}); err == nil {
+			t.Error("a table of signals that is not captured: want an error")
 		}
 		must(r.db.exec(ctx, "INSERT INTO work.live VALUES (1, 'elsewhere', 'hot', '')", "INSERT INTO work.live VALUES (2, 'work', 'plain', 'id >= 8700 AND i = 0')"))
 		wait("signal 2", false)
@@ -76,6 +79,38 @@ func TestAskedFor(t *testing.T) {
 		must(<-ended)
 		if v := r.ends(t); v.Repeated != 300+100+100 {
 			t.Errorf("%d rows were read again, want 500", v.Repeated)
+		}
+	})
+}
+
+// A request is in the log: a relay that is killed before it is done, and in the middle, goes on with it.
+func TestAskedForSurvives(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config) {
+		cfg.Rows, cfg.ChunkRows, cfg.RowsPerSecond = 6000, 100, 6000
+		r := begin(t, cfg, kinds[:1])
+		if err := r.db.exec(t.Context(), "CREATE TABLE work.live (id INT PRIMARY KEY, schema_name VARCHAR(64), table_name VARCHAR(64), row_filter TEXT)"); err != nil {
+			t.Fatal(err)
+		}
+		r.signals = "work.live"
+		r.with(t, "*", func(ctx context.Context) {
+			must := func(err error) {
+				t.Helper()
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			must(r.snapshotted(ctx))
+			must(r.db.exec(ctx, "INSERT INTO work.live VALUES (7, 'work', 'plain', 'id < 9000')"))
+			must(r.caughtUp(ctx))
+			for _, rows := range []uint64{0, 1000} { // of the 3000
+				must(r.await(ctx, func() bool { return r.request("signal 7").Rows >= rows }))
+				r.relay.Kill()
+				must(r.relay.WaitBegun(ctx))
+			}
+			must(r.await(ctx, func() bool { return r.request("signal 7").Done }))
+		})
+		if v := r.ends(t); v.Repeated < 3000 || v.Repeated > 3000+2*10*cfg.ChunkRows {
+			t.Errorf("%d rows were read again, want 3000 and at most those of a few chunks", v.Repeated)
 		}
 	})
 }

@@ -21,6 +21,10 @@ type Config struct {
 	Hot int
 	// ChunkRows bounds a chunk. Default: the relay's.
 	ChunkRows int
+	// Readers is how many chunks are read at a time. Default: the relay's.
+	Readers int
+	// Eager: chunks do not yield to the stream. [Run] and [RunSize] always have them so: several are on their way at a time then.
+	Eager bool
 	// Again is how often the hot table is snapshotted again, while the load goes on. Default 50.
 	Again int
 	// Kills is how often the relay is killed during the snapshot. 0 means never.
@@ -33,7 +37,7 @@ type Config struct {
 	DDLPause time.Duration
 	// BinlogBytes is how large a binlog file becomes. Default 16 MiB.
 	BinlogBytes int
-	// Quiet is how long the stream of [RunPace] is measured without a snapshot, twice. Default 20 s.
+	// Quiet is how long the stream of [RunPace] is measured without a snapshot, in twenty parts. Default 40 s.
 	Quiet time.Duration
 	// RowsPerSecond limits the relay's snapshots. 0 means that it does not, 50,000 in [RunSize].
 	RowsPerSecond int
@@ -58,7 +62,7 @@ func (c Config) withDefaults() (Config, error) {
 		value *int
 		byDef int
 	}{
-		{"Rows", &c.Rows, 1_000_000}, {"Hot", &c.Hot, 2000}, {"ChunkRows", &c.ChunkRows, 0}, {"Again", &c.Again, 50}, {"Kills", &c.Kills, 0},
+		{"Rows", &c.Rows, 1_000_000}, {"Hot", &c.Hot, 2000}, {"ChunkRows", &c.ChunkRows, 0}, {"Readers", &c.Readers, 0}, {"Again", &c.Again, 50}, {"Kills", &c.Kills, 0},
 		{"Clients", &c.Clients, 6}, {"BinlogBytes", &c.BinlogBytes, 16 << 20},
 	} {
 		if *n.value < 0 {
@@ -75,7 +79,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.DDLPause = time.Second
 	}
 	if c.Quiet == 0 {
-		c.Quiet = 20 * time.Second
+		c.Quiet = 40 * time.Second
 	}
 	if c.MaxLag == 0 {
 		c.MaxLag = 2 * time.Second

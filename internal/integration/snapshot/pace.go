@@ -11,7 +11,7 @@ import (
 type Pace struct {
 	Rows        int             // that a snapshot reads
 	Quiet, Busy []time.Duration // from commit to log, sorted: without a snapshot, and beside one
-	Took        time.Duration   // of the snapshots, on average
+	Took        time.Duration   // of all the phases with a snapshot
 }
 
 // Ratio is the p99 beside a snapshot as a multiple of that without.
@@ -29,8 +29,8 @@ func (p *Pace) String() string {
 const (
 	paceRate        = 1000 // commits a second
 	paceConnections = 4
-	paceRounds      = 2 // quiet and busy by turns, so that what else the machine does is in both
-	paceBound       = 2 // times the p99
+	paceRounds      = 20 // quiet and busy by turns, so that what else the machine does is in both
+	paceBound       = 2  // times the p99
 )
 
 // RunPace measures what snapshots do to a steady stream.
@@ -42,19 +42,20 @@ func RunPace(ctx context.Context, cfg Config) (_ *Pace, err error) {
 	defer r.close(&err)
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Deadline)
 	defer cancel()
-	if err := r.db.exec(ctx, "CREATE DATABASE "+schemaName); err != nil {
+	if err := r.db.exec(ctx, "CREATE DATABASE "+schemaName, "CREATE TABLE "+schemaName+"."+askTable+" (id INT PRIMARY KEY, schema_name VARCHAR(64), table_name VARCHAR(64), row_filter TEXT)"); err != nil {
 		return nil, err
 	}
 	if err := r.createLive(ctx, kinds[:1]); err != nil {
 		return nil, err
 	}
+	r.signals = schemaName + "." + askTable
 	p, watch := &Pace{Rows: r.cfg.Rows}, newStopwatch()
 	if err := r.steady(ctx, watch, paceRate, func(ctx context.Context) error { return r.rounds(ctx, p, watch) }); err != nil {
 		return nil, err
 	}
 	slices.Sort(p.Quiet)
 	slices.Sort(p.Busy)
-	if want := paceRate * int(r.cfg.Quiet.Seconds()); len(p.Quiet) < want { // of two times as many
+	if want := paceRate / 2 * int(r.cfg.Quiet.Seconds()); len(p.Quiet) < want {
 		return p, fmt.Errorf("%s: only %d commits in the quiet phases, want at least %d", r.cfg.Kind, len(p.Quiet), want)
 	}
 	if len(p.Busy) < paceRate {
@@ -66,36 +67,45 @@ func RunPace(ctx context.Context, cfg Config) (_ *Pace, err error) {
 	return p, nil
 }
 
-// rounds measures the stream by turns without a snapshot and beside one.
+// rounds measures the stream by turns without a snapshot and beside one, of a part of the table each time.
 func (r *run) rounds(ctx context.Context, p *Pace, watch *stopwatch) error {
 	if err := r.snapshotted(ctx); err != nil { // the first one, which is not measured
 		return err
 	}
-	phase := func(into *[]time.Duration, do func() error) error {
-		watch.lap()
-		err := do()
-		lap := watch.lap()
-		*into = append(*into, lap...)
-		r.say("%d commits, p50 %.1f ms, p99 %.1f ms", len(lap), ms(quantile(lap, 0.5)), ms(quantile(lap, 0.99)))
-		return err
-	}
 	quiet := func() error {
 		select {
-		case <-time.After(r.cfg.Quiet):
+		case <-time.After(r.cfg.Quiet / paceRounds):
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
-	for range paceRounds {
-		if err := phase(&p.Quiet, quiet); err != nil {
+	for n := range paceRounds {
+		watch.lap()
+		if err := quiet(); err != nil {
 			return err
 		}
+		before := watch.lap()
 		began := time.Now()
-		if err := phase(&p.Busy, func() error { return r.again(ctx, kinds[0].name) }); err != nil {
+		if err := r.ask(ctx, n, n*r.cfg.Rows/paceRounds*3, (n+1)*r.cfg.Rows/paceRounds*3); err != nil {
 			return err
 		}
-		p.Took += time.Since(began) / paceRounds
+		took := time.Since(began)
+		beside := watch.lap()
+		r.say("quiet p50 %.1f p99 %.1f ms, beside %.0f rows/s p50 %.1f p99 %.1f ms", ms(quantile(before, 0.5)), ms(quantile(before, 0.99)),
+			float64(r.cfg.Rows/paceRounds)/took.Seconds(), ms(quantile(beside, 0.5)), ms(quantile(beside, 0.99)))
+		p.Quiet, p.Busy, p.Took = append(p.Quiet, before...), append(p.Busy, beside...), p.Took+took
 	}
 	return nil
+}
+
+// askTable is the table of signals.
+const askTable = "asked"
+
+// ask has rows of the first table read once more, by a signal, and waits until they are in the log.
+func (r *run) ask(ctx context.Context, n, from, to int) error {
+	if err := r.db.exec(ctx, fmt.Sprintf("INSERT INTO %s.%s VALUES (%d, '%s', '%s', 'id >= %d AND id < %d')", schemaName, askTable, n, schemaName, kinds[0].name, from, to)); err != nil {
+		return err
+	}
+	return r.await(ctx, func() bool { return r.request(fmt.Sprintf("signal %d", n)).Done })
 }

@@ -39,7 +39,9 @@ type event struct {
 	Rows     uint64 `json:"rows,omitempty"`
 	Done     bool   `json:"done,omitempty"`
 	Complete bool   `json:"complete,omitempty"`
-	Peak     uint64 `json:"peak,omitempty"` // memory, bytes
+	// Discarded is why a chunk came to nothing.
+	Discarded string `json:"discarded,omitempty"`
+	Peak      uint64 `json:"peak,omitempty"` // memory, bytes
 }
 
 const (
@@ -88,7 +90,7 @@ func (t task) relay(ctx context.Context) error {
 			Began:        func(i cdc.BeginInfo) { say(event{Kind: eventBegan, CSN: i.CSN}) },
 			TailFinished: func(i cdc.TailInfo) { say(event{Kind: eventTail, CSN: i.CSN, Tail: i.Transactions}) },
 			Snapshot: func(i cdc.SnapshotInfo) {
-				say(event{Kind: eventChunk, Table: i.Table, Request: i.Request, Rows: i.Rows, Done: i.Done, Complete: i.Complete})
+				say(event{Kind: eventChunk, Table: i.Table, Request: i.Request, Rows: i.Rows, Done: i.Done, Complete: i.Complete, Discarded: i.Discarded})
 			},
 			Retrying: func(i cdc.RetryInfo) { say(event{Kind: eventRetry, Text: i.Err.Error()}) },
 		},

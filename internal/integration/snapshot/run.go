@@ -30,12 +30,14 @@ type run struct {
 	load     *load
 	relay    *supervise.Process
 	include  []string        // that the relay captures
+	signals  string          // its table of signals
 	progress supervise.Pulse // the relay's process has said something
 
 	kills, tails, retries, peak, chunks, discarded atomic.Int64
 
 	mu       sync.Mutex
 	read     map[string]uint64 // rows of the first snapshots, by table
+	requests map[string]event  // what was said last of each
 	complete bool              // the log had everything once
 }
 
@@ -45,7 +47,7 @@ func newRun(ctx context.Context, cfg Config) (_ *run, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("snapshot config: %w", err)
 	}
-	r := &run{cfg: cfg, began: time.Now(), read: map[string]uint64{}}
+	r := &run{cfg: cfg, began: time.Now(), read: map[string]uint64{}, requests: map[string]event{}}
 	r.pipeline = fmt.Sprintf("snapshot-%s-%08x", cfg.Kind, rand.Uint32())
 	r.say("SEED=%d", cfg.Seed)
 	kafka, err := servers.Locate(ctx, servers.Kafka, r.say)
@@ -100,6 +102,7 @@ func (r *run) say(format string, args ...any) {
 func (r *run) changes(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	r.cfg.Eager = true
 	r.load = &load{db: r.db, cfg: &r.cfg, stop: make(chan struct{})}
 	stopRelay := r.startRelay(fail, "*")
 	defer stopRelay()
@@ -142,7 +145,7 @@ func (r *run) changes(ctx context.Context) error {
 func (r *run) startRelay(fail context.CancelCauseFunc, tables string) (stop func()) {
 	r.include = []string{schemaName + "." + tables}
 	r.relay = supervise.NewProcess(RelayChild, task{Flavor: string(r.cfg.Kind), Include: r.include, Addr: r.db.addr(), Broker: r.broker, Pipeline: r.pipeline,
-		Snapshot: cdc.SnapshotConfig{ChunkRows: r.cfg.ChunkRows, RowsPerSecond: r.cfg.RowsPerSecond, MaxLag: r.cfg.MaxLag}}, r.cfg.Log, r.heard)
+		Snapshot: cdc.SnapshotConfig{Readers: r.cfg.Readers, Eager: r.cfg.Eager, ChunkRows: r.cfg.ChunkRows, RowsPerSecond: r.cfg.RowsPerSecond, MaxLag: r.cfg.MaxLag, Signals: r.signals}}, r.cfg.Log, r.heard)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -184,10 +187,23 @@ func (r *run) chunk(e *event) {
 		r.complete = true
 		return
 	}
+	if e.Discarded != "" {
+		r.discarded.Add(1)
+		return
+	}
 	r.chunks.Add(1)
-	if e.Request == "" {
+	if e.Request != "" {
+		r.requests[e.Request] = *e
+	} else {
 		r.read[e.Table] = e.Rows
 	}
+}
+
+// request is what the relay has said last of a request for a snapshot.
+func (r *run) request(id string) event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.requests[id]
 }
 
 // rows is how many rows the first snapshot of a table has read.

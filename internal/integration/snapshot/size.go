@@ -67,6 +67,7 @@ func RunSize(ctx context.Context, cfg Config) (_ *Size, err error) {
 		return nil, err
 	}
 	r.say("filled: %d rows", r.cfg.Rows)
+	r.cfg.Eager = true // else the limit would not be reached
 	s := &Size{PeakBound: r.cfg.PeakBound, RateLimit: r.cfg.RowsPerSecond, LagBound: r.cfg.MaxLag}
 	watch := newStopwatch()
 	if err := r.steady(ctx, watch, sizeRate, func(ctx context.Context) error {

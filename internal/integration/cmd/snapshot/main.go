@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/millrace-go/millrace/internal/integration/servers"
 	"github.com/millrace-go/millrace/internal/integration/snapshot"
@@ -45,13 +46,16 @@ func run() int {
 	cfg.Seed = uint64(number("SEED", 0, "seed of load and kills, 0 by chance"))
 	cfg.Rows = number("ROWS", 1_000_000, "rows of each large table")
 	sizeRows = number("SIZE", 10_000_000, "rows of the table that is larger than memory")
-	paceRate = number("PACE", 30_000, "limit on the rows a second beside the steady stream, 0 for none")
+	paceRate = number("PACE", 0, "limit on the rows a second beside the steady stream, 0 for none")
 	sizeRate = number("LIMIT", 50_000, "limit on the rows a second of that one")
 	cfg.Kills = number("KILLS", 20, "how often the relay is killed")
 	cfg.Hot = number("HOT", 2000, "rows of each small table")
 	cfg.ChunkRows = number("CHUNK", 0, "rows of a chunk, 0 for the relay's default")
+	cfg.Readers = number("READERS", 0, "chunks read at a time, 0 for the relay's default")
 	cfg.Clients = number("CLIENTS", 6, "connections that change rows")
 	cfg.Again = number("AGAIN", 50, "how often a small table is read again under load")
+	cfg.Eager = number("EAGER", 0, "1: chunks do not yield to the stream") > 0
+	cfg.Quiet = time.Duration(number("QUIET", 40, "seconds of the steady stream without a snapshot")) * time.Second
 	if number("VERBOSE", 0, "1: the relay's own log on standard error") > 0 {
 		cfg.Log = os.Stderr
 	}
