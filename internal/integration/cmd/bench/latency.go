@@ -28,7 +28,7 @@ const (
 
 // latency measures how long a commit takes to be in its documents, with real servers all the way.
 func (b *bench) latency(ctx context.Context) (err error) {
-	seconds := min(max(int(b.rows/100_000), 3), 10)
+	seconds := min(max(int(b.rows/200_000), 3), 5)
 	broker, err := b.server(ctx, servers.Kafka)
 	if err != nil {
 		return err
