@@ -1,9 +1,12 @@
 package projector_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -177,4 +180,36 @@ func TestJoinWideTransaction(t *testing.T) {
 		}
 		close(gate.at)
 	})
+}
+
+// TestJoinAdvice: who makes documents of more than 200 rows without parts is told so, once; with parts, and below, nobody is.
+func TestJoinAdvice(t *testing.T) {
+	part := projector.NewPart(thingsA, func(_ *projector.View, t *rowA) (*int, error) { return &t.N, nil })
+	parts := projector.Join[rowA, int, struct{ Things projector.List[int] }]{Name: "parts", Version: 1, Target: projector.MemoryTarget("parts"), Root: ownersA,
+		Reads: []projector.Readable{thingOf, part},
+		Build: func(v *projector.View, o *rowA) (*struct{ Things projector.List[int] }, error) {
+			return &struct{ Things projector.List[int] }{part.All(v, thingOf.Below(o))}, nil
+		}}
+	for _, c := range []struct {
+		name   string
+		join   projector.Projector
+		things int
+		want   int
+	}{{"sums", sums(), 200, 0}, {"sums", sums(), 201, 1}, {"parts", parts, 201, 0}} {
+		r := newRig(t)
+		var said bytes.Buffer
+		changes := []projectortest.Change{owner(1, 1)}
+		for i := range c.things {
+			changes = append(changes, thing(i+1, 1, i))
+		}
+		runner, stop := r.run(projector.Config{Projectors: []projector.Projector{c.join}, Logger: slog.New(slog.NewTextHandler(&said, nil))})
+		r.waitFor(runner, c.name, r.commit(changes...))
+		r.waitFor(runner, c.name, r.commit(thing(1, 1, 9)))
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(said.String(), "without parts"); got != c.want {
+			t.Errorf("%s of %d rows: told %d times, want %d:\n%s", c.name, c.things, got, c.want, &said)
+		}
+	}
 }

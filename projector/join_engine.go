@@ -42,6 +42,7 @@ type joinEngine struct {
 
 	// floor is what the sink has everything of: the progress at the start. Changes at or below it concern no document.
 	floor    eventstore.CSN
+	advised  bool // to use parts
 	suspects bool // keys may be noted that differ in spelling only
 	// most is how many documents wait for their window's end: those of a transaction that concerns more are spread.
 	most int

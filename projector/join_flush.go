@@ -196,8 +196,24 @@ func (e *joinEngine) make(key []byte) (id string, body []byte, err error) {
 			return id, nil, err
 		}
 		reads = v.reads // if it was too deep, a change of these may mend it
+		e.adviseParts(id, v.read, len(body))
 	}
 	return id, body, errors.Join(err, e.keepReads(0, 0, key, reads))
+}
+
+// manyRows and manyBytes are from where on a document should be made of parts.
+const (
+	manyRows  = 200
+	manyBytes = 64 << 10
+)
+
+// adviseParts says once that documents are made of very many rows: each change of one of them reads the others.
+func (e *joinEngine) adviseParts(id string, rows, size int) {
+	if e.advised || rows <= manyRows && (size <= manyBytes || len(e.parts) > 0) {
+		return
+	}
+	e.advised = true
+	e.loop.log.Warn("projector makes a wide document without parts: each change of one of its rows reads all of them", "document", id, "rows", rows, "bytes", size)
 }
 
 // noteSize remembers when a large document was written.
