@@ -130,19 +130,33 @@ func (r *run) damage(rnd *rand.Rand, how int) (what string, err error) {
 	if how == 2 {
 		return filepath.Base(state) + " removed", os.RemoveAll(state)
 	}
-	var files []string
+	// Any byte of all files, so that it is most often rows.
+	type part struct {
+		file string
+		size int64
+	}
+	var files []part
+	total := int64(0)
 	err = filepath.WalkDir(state, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			if info, err := d.Info(); err == nil && info.Size() > 0 {
-				files = append(files, path)
-			}
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Size() > 0 {
+			files, total = append(files, part{path, info.Size()}), total+info.Size()
 		}
 		return err
 	})
-	if err != nil || len(files) == 0 {
+	if err != nil || total == 0 {
 		return "no file was there", err
 	}
-	file := files[rnd.IntN(len(files))]
+	at, file := rnd.Int64N(total), files[0].file
+	for _, f := range files {
+		if file = f.file; at < f.size {
+			break
+		}
+		at -= f.size
+	}
 	info, err := os.Stat(file)
 	if err != nil {
 		return "", err
@@ -151,7 +165,6 @@ func (r *run) damage(rnd *rand.Rand, how int) (what string, err error) {
 	if err != nil {
 		return "", err
 	}
-	at := rnd.Int64N(info.Size())
 	if how == 3 {
 		return fmt.Sprintf("%s cut to %d of %d bytes", name, at, info.Size()), os.Truncate(file, at)
 	}
@@ -188,8 +201,13 @@ func (r *run) rival(ctx context.Context) error {
 		err := other.WaitBegun(ctx)
 		if err == nil {
 			r.rivals.Add(1)
-			r.say("a second projector works, the first one is stopped")
+			select { // the first one is stopped while it writes, as far as it can be told from here
+			case <-r.windowed.Next():
+			case <-time.After(breath):
+			case <-ctx.Done():
+			}
 			_ = r.projector.Pause() // it may have been killed
+			r.say("a second projector works, the first one is stopped")
 			err = r.breathe(ctx)
 			_ = r.projector.Continue()
 		}
@@ -197,9 +215,7 @@ func (r *run) rival(ctx context.Context) error {
 			r.say("both projectors work")
 			err = r.breathe(ctx)
 		}
-		if n%2 == 0 {
-			other.Kill() // it may be started once more before it drains
-		}
+		other.Kill() // with whatever it has in hand; it may be started once more before it drains
 		other.Drain()
 		if err := errors.Join(err, <-ended); err != nil {
 			return fmt.Errorf("second projector: %w", err)

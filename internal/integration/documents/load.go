@@ -148,7 +148,8 @@ func (l *load) wait(ctx context.Context, ok func() bool) error {
 	}
 }
 
-// transaction commits or rolls back some statements, most often few, now and then hundreds.
+// transaction commits or rolls back some statements, most often few, now and then hundreds, and seldom some that change all products, which takes more
+// changes than a local state has in one group.
 func (c *client) transaction(ctx context.Context, conn *sql.Conn) error {
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
@@ -161,6 +162,10 @@ func (c *client) transaction(ctx context.Context, conn *sql.Conn) error {
 	case 1, 2, 3, 4:
 		n = 5 + c.rnd.IntN(20)
 	}
+	huge := c.rnd.IntN(2500) == 0
+	if huge {
+		n = 1 + 12_000/c.cfg.Scale
+	}
 	savepoint := c.rnd.IntN(20) == 0
 	for i := range n {
 		if savepoint && i == n/2 {
@@ -168,6 +173,9 @@ func (c *client) transaction(ctx context.Context, conn *sql.Conn) error {
 		}
 		if err == nil {
 			statement, args := c.statement()
+			if huge {
+				statement, args = "UPDATE shop.product SET price = (price * 100 + 7) % 100000 / 100, internal = internal + 1", nil
+			}
 			_, err = tx.ExecContext(ctx, statement, args...)
 			c.statements.Add(1)
 			if e, ok := errors.AsType[*mysql.MySQLError](err); ok && e.Number == 1062 {

@@ -48,7 +48,7 @@ const (
 	eventBegan  = "began"
 	eventWindow = "window"
 	eventRetry  = "retry"
-	eventAnew   = "anew" // a local state is built anew
+	eventAnew   = "anew" // a local state is found to be damaged, and built anew
 )
 
 // projectorName is the name of a projector for a kind of documents in a store.
@@ -109,6 +109,10 @@ func (t task) project(ctx context.Context) (err error) {
 			say(event{Kind: eventWindow, Documents: i.Documents, Unchanged: i.Unchanged, Refused: i.Stale})
 		},
 		OnRetry: func(i projector.RetryInfo) {
+			if errors.Is(i.Err, projector.ErrStateLost) {
+				say(event{Kind: eventAnew, Text: i.Err.Error()})
+				return
+			}
 			say(event{Kind: eventRetry, Text: fmt.Sprintf("%s: %s: %v", i.Projector, i.Step, i.Err)})
 		},
 		OnHalt: func(i projector.HaltInfo) { halt(fmt.Errorf("%s at csn %d: %w", i.Projector, i.CSN, i.Err)) },
@@ -127,7 +131,7 @@ func (t task) project(ctx context.Context) (err error) {
 	return runner.Run(ctx)
 }
 
-// anewHandler tells when a local state is built anew.
+// anewHandler tells when a local state cannot be opened, and is built anew.
 type anewHandler struct {
 	slog.Handler
 	say func(event)

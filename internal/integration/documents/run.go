@@ -199,6 +199,7 @@ func (r *run) heard(line []byte) (working bool) {
 		r.refused.Add(int64(e.Refused))
 	case eventAnew:
 		r.anew.Add(1)
+		r.say("a local state is built anew: %.150s", e.Text)
 	case eventRetry:
 		if r.retries.Add(1) <= 20 {
 			r.say("%s", e.Text)

@@ -26,9 +26,8 @@ type (
 		Children projector.List[treeDoc] `json:"children"`
 	}
 	pathDoc struct {
-		Name     string     `json:"name"`
-		Up       []pathStep `json:"up"`
-		Children int        `json:"children"`
+		Name string     `json:"name"`
+		Up   []pathStep `json:"up"`
 	}
 	pathStep struct {
 		ID   int64  `json:"id"`
@@ -100,12 +99,9 @@ func paths() *readModel {
 		name: "path",
 		projector: func(name string, target projector.Target, _ projector.Database) projector.Projector {
 			return projector.Join[nodeRow, int64, pathDoc]{
-				Name: name, Version: 1, Target: target, Root: nodeTable, Reads: []projector.Readable{childrenOf, parentOf}, SpreadAbove: 50,
+				Name: name, Version: 1, Target: target, Root: nodeTable, Reads: []projector.Readable{parentOf}, SpreadAbove: 50,
 				Build: func(v *projector.View, n *nodeRow) (*pathDoc, error) {
 					d := &pathDoc{Name: n.Name, Up: []pathStep{}}
-					for range childrenOf.Of(v, n) {
-						d.Children++
-					}
 					for p, found := parentOf.Of(v, n); found; p, found = parentOf.Of(v, p) {
 						d.Up = append(d.Up, pathStep{p.ID, p.Name})
 					}
@@ -118,8 +114,7 @@ func paths() *readModel {
 				UNION ALL
 				SELECT u.id, u.depth + 1, p.id, p.name FROM up u JOIN tree.node n ON n.id = u.parent JOIN tree.node p ON p.id = n.parent_id),
 			ups AS (SELECT id, CONCAT('[', GROUP_CONCAT(JSON_OBJECT('id', parent, 'name', name) ORDER BY depth SEPARATOR ','), ']') AS up FROM up GROUP BY id)
-			SELECT n.id, JSON_OBJECT('name', n.name, 'up', JSON_EXTRACT(COALESCE(u.up, '[]'), '$'),
-				'children', (SELECT COUNT(*) FROM tree.node c WHERE c.parent_id = n.id))
+			SELECT n.id, JSON_OBJECT('name', n.name, 'up', JSON_EXTRACT(COALESCE(u.up, '[]'), '$'))
 			FROM tree.node n LEFT JOIN ups u ON u.id = n.id`,
 		ids: func(r *rows) []string { return r.keys("node") },
 		recompute: func(r *rows, id string) any {
@@ -131,7 +126,7 @@ func paths() *readModel {
 			for p := r.get("node", n.text("parent_id")); p != nil; p = r.get("node", p.text("parent_id")) {
 				up = append(up, object{"id": p.number("id"), "name": p.text("name")})
 			}
-			return object{"name": n.text("name"), "up": up, "children": len(r.where("node", "parent_id", id))}
+			return object{"name": n.text("name"), "up": up}
 		},
 	}
 }

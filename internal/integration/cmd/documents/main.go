@@ -63,6 +63,9 @@ func run() int {
 		if err != nil {
 			problems = append(problems, err)
 		}
+		if ctx.Err() != nil {
+			break
+		}
 	}
 	if judged == len(kinds) {
 		fmt.Println(total)
