@@ -42,6 +42,9 @@ type Join[R any, K comparable, D any] struct {
 	Root *Table[R, K]
 	// Reads is what Build reads besides the root row: relations, parts, and tables and indexes that are read freely. All of their tables are
 	// followed. To read anything else is an error.
+	//
+	// A changed row concerns every document to which any path over these relations leads. A tree whose nodes show both their parents and their children
+	// ([BelongsTo] and [HasMany] of one table) is made anew as a whole with each change of a node; two Joins are not.
 	Reads []Readable
 	// Build makes the document of a root row, or nil where there is none. It must depend on nothing but the row and what it reads through the view. D
 	// is marshalled by encoding/json and must give a JSON object; the same D must give the same bytes each time.
