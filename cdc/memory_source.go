@@ -213,13 +213,14 @@ func (st *memoryStream) Close() error {
 func (st *memoryStream) Next(ctx context.Context) (*Slice, error) {
 	first := false
 	if !st.open {
-		if st.marks && st.marked != st.number && st.caughtUp() {
+		mark, err := st.advance(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if mark {
 			st.marked = st.number
 			st.slice = Slice{Server: memoryUUID, File: memoryFile, Offset: uint64(st.number)}
 			return &st.slice, nil
-		}
-		if err := st.advance(ctx); err != nil {
-			return nil, err
 		}
 		first = true
 	}
@@ -242,26 +243,24 @@ func (st *memoryStream) Next(ctx context.Context) (*Slice, error) {
 // Marks makes Next say where the stream is when it has come to the end.
 func (st *memoryStream) Marks(on bool) { st.marks, st.marked = on, -1 }
 
-func (st *memoryStream) caughtUp() bool {
-	st.source.lock()
-	defer st.source.mu.Unlock()
-	return st.number == len(st.source.transactions)
-}
-
-// advance waits for the next transaction that the position does not hold.
-func (st *memoryStream) advance(ctx context.Context) error {
+// advance waits for the next transaction that the position does not hold, or says that the stream is at the end, where that is wanted and was
+// not said before.
+func (st *memoryStream) advance(ctx context.Context) (mark bool, err error) {
 	for {
 		select {
 		case <-st.closed:
-			return fmt.Errorf("stream closed: %w", ErrUnavailable)
+			return false, fmt.Errorf("stream closed: %w", ErrUnavailable)
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		default:
 		}
 		st.source.lock()
 		if st.number == len(st.source.transactions) {
 			changed := st.source.changed
 			st.source.mu.Unlock()
+			if st.marks && st.marked != st.number {
+				return true, nil
+			}
 			select {
 			case <-changed:
 			case <-st.closed:
@@ -275,7 +274,7 @@ func (st *memoryStream) advance(ctx context.Context) error {
 		id := memoryGTID(st.number)
 		had, err := st.covers(id)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if tx.prepared != "" && (!had || st.again[id]) {
 			st.held[tx.prepared] = tx.changes
@@ -284,9 +283,9 @@ func (st *memoryStream) advance(ctx context.Context) error {
 			continue
 		}
 		if purged {
-			return fmt.Errorf("%w: transaction %s was purged", ErrPositionLost, id)
+			return false, fmt.Errorf("%w: transaction %s was purged", ErrPositionLost, id)
 		}
-		return st.begin(id, tx)
+		return false, st.begin(id, tx)
 	}
 }
 

@@ -98,6 +98,14 @@ type Chunk struct {
 	Unseen []string
 }
 
+// bytes is how much the rows take.
+func (c *Chunk) bytes() (n int) {
+	for i := range c.Rows {
+		n += len(c.Rows[i].Key) + len(c.Rows[i].After)
+	}
+	return n
+}
+
 // Coordinates are a place in a server's binlog.
 type Coordinates struct {
 	Server string

@@ -19,6 +19,8 @@ type snapshots struct {
 	SnapshotConfig
 	source     SnapshotSource // of the server that is followed
 	chunkBytes int
+	hugeBytes  int           // a chunk of more, which is one row, is alone in memory
+	alone      chan struct{} // has a token while somebody reads a table of such rows
 	logger     *slog.Logger
 	hooks      Hooks
 	prefix     string // of the ids of its chunks
@@ -34,6 +36,7 @@ type snapshots struct {
 	busy     map[*ChunkRange]bool
 	planning map[*eventstore.SnapshotTable]bool
 	begun    map[*eventstore.SnapshotTable]tableBegin
+	huge     map[*eventstore.SnapshotTable]bool // had such a row
 	listing  bool
 	opening  []*reading // want a window
 	open     []*reading // have one
@@ -62,7 +65,8 @@ func newSnapshots(cfg *Config, source SnapshotSource, text string) (*snapshots, 
 	}
 	return &snapshots{SnapshotConfig: cfg.Snapshot, source: source, chunkBytes: max(cfg.MaxBytes/32/cfg.Snapshot.Readers, 1), logger: cfg.Logger, hooks: cfg.Hooks,
 		prefix: ChunkPrefix + rand.Text() + "-", pace: pace{perSecond: cfg.Snapshot.RowsPerSecond}, schedule: newSchedule(&cfg.Snapshot), progress: p, changed: make(chan struct{}),
-		busy: map[*ChunkRange]bool{}, planning: map[*eventstore.SnapshotTable]bool{}, begun: map[*eventstore.SnapshotTable]tableBegin{}}, nil
+		busy: map[*ChunkRange]bool{}, planning: map[*eventstore.SnapshotTable]bool{}, begun: map[*eventstore.SnapshotTable]tableBegin{},
+		hugeBytes: hugeFlushes * cfg.FlushBytes, alone: make(chan struct{}, 1), huge: map[*eventstore.SnapshotTable]bool{}}, nil
 }
 
 // text is what positions say.
@@ -327,7 +331,12 @@ func (s *snapshots) readPart(ctx context.Context, chunks ChunkReader, t *task) e
 		if err := s.yield(ctx); err != nil {
 			return err
 		}
+		release, err := s.await(ctx, t.table)
+		if err != nil {
+			return err
+		}
 		r, why, err := s.readScheduled(ctx, chunks, t, most)
+		release()
 		if err != nil {
 			return err
 		}
@@ -346,6 +355,22 @@ func (s *snapshots) readPart(ctx context.Context, chunks ChunkReader, t *task) e
 		case <-time.After(pause):
 		}
 		pause = min(2*pause, maxPause)
+	}
+}
+
+// await waits until a chunk of a table may be read: of huge rows only one is in memory, until it is appended.
+func (s *snapshots) await(ctx context.Context, t *eventstore.SnapshotTable) (release func(), err error) {
+	s.mu.Lock()
+	huge := s.huge[t]
+	s.mu.Unlock()
+	if !huge {
+		return func() {}, nil
+	}
+	select {
+	case s.alone <- struct{}{}:
+		return func() { <-s.alone }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 
@@ -441,6 +466,9 @@ func (s *snapshots) see(ctx context.Context, r *reading, read func(delivered Pos
 		return "", err
 	}
 	s.mu.Lock()
+	if r.table != nil && chunk.bytes() > s.hugeBytes {
+		s.huge[r.table] = true
+	}
 	r.window.read(chunk)
 	s.attend()
 	s.mu.Unlock()
@@ -480,6 +508,7 @@ func (s *snapshots) report(r *reading) {
 	}
 	if r.done {
 		delete(s.begun, r.table)
+		delete(s.huge, r.table)
 	}
 	info := SnapshotInfo{Chunk: n, Left: begin.left(r.table, time.Now()), Schema: r.schema, Table: r.table.Table, Request: r.table.Request, Rows: r.table.Rows, Estimate: r.table.Estimate, Done: r.done}
 	s.mu.Unlock()

@@ -52,9 +52,12 @@ func newSnapshotStream(inner Stream, held []*Slice, s *snapshots, behind eventst
 // Close closes the stream behind it.
 func (st *snapshotStream) Close() error { return st.inner.Close() }
 
-// Release lets go of the last slice.
+// Release lets go of the last slice. Whoever has read it as a chunk goes on when Next is called.
 func (st *snapshotStream) Release() {
-	st.settle()
+	if st.placed != nil {
+		clear(st.placed.chunk.Rows)
+		st.slice.Changes = nil
+	}
 	if r, ok := st.inner.(Releaser); ok {
 		r.Release()
 	}
