@@ -110,6 +110,10 @@ func (f Fold[D]) definition() definition {
 func (f Fold[D]) check(context.Context) error { return nil }
 
 func (f Fold[D]) start(_ context.Context, l *loop, progress eventstore.CSN) (engine, error) {
+	return newFoldEngine(f, l, progress), nil
+}
+
+func newFoldEngine[D any](f Fold[D], l *loop, progress eventstore.CSN) *foldEngine[D] {
 	e := &foldEngine[D]{loop: l, progress: progress, docs: map[string]*foldDoc[D]{}, sources: map[table][]foldSource[D]{},
 		events: map[string][]foldEvents[D]{}}
 	for _, s := range f.Sources {
@@ -119,5 +123,5 @@ func (f Fold[D]) start(_ context.Context, l *loop, progress eventstore.CSN) (eng
 		}
 		e.sources[s.table] = append(e.sources[s.table], s.open())
 	}
-	return e, nil
+	return e
 }

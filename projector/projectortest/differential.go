@@ -23,6 +23,12 @@ type JoinUnderTest interface {
 	Recompute(rows func(table string) [][]byte) (map[string][]byte, error)
 }
 
+// FoldUnderTest is a [projector.Fold].
+type FoldUnderTest interface {
+	projector.Projector
+	FromRows(rows func(table string) [][]byte) (map[string][]byte, error)
+}
+
 // RandomTable is a [projector.Table]: [Differential] makes rows of it.
 type RandomTable interface {
 	Name() string
@@ -30,24 +36,24 @@ type RandomTable interface {
 	KeyColumns() []string
 }
 
-// Differential checks that a Join's documents are always what a full recompute gives. It commits random transactions to the tables (rows of few
+// Differential checks that the documents of a Join, or of a Fold that follows tables, are always what a full recompute gives. It commits random transactions to the tables (rows of few
 // different values, so that they find each other: inserts, updates, deletes, changed keys, parents that come late or go early), has a runner follow
 // them in windows of random length, lets reading break off and ends the runner now and then (drained, killed, or with its local state lost), and compares each document written with
-// [projector.Join.Recompute] at the commit that its version names, and all documents at the end of each round. It ends after n comparisons.
+// [projector.Join.Recompute] or [projector.Fold.FromRows] at the commit that its version names, and all documents at the end of each round. It ends after n comparisons.
 //
 // The fields of the tables' rows are filled by kind: integers from 1 to 8, a few strings, bools, floats; pointers may be nil; other kinds stay
 // as they are.
-func Differential(t testing.TB, join JoinUnderTest, n int, seed uint64, tables ...RandomTable) {
+func Differential(t testing.TB, p projector.Projector, n int, seed uint64, tables ...RandomTable) {
 	t.Helper()
-	DifferentialOn(t, func() projector.LocalStates { return projector.NewMemoryStates() }, join, n, seed, tables...)
+	DifferentialOn(t, func() projector.LocalStates { return projector.NewMemoryStates() }, p, n, seed, tables...)
 }
 
 // DifferentialOn is [Differential] with other local states than those in memory: states returns new ones, without content.
-func DifferentialOn(t testing.TB, states func() projector.LocalStates, join JoinUnderTest, n int, seed uint64, tables ...RandomTable) {
+func DifferentialOn(t testing.TB, states func() projector.LocalStates, p projector.Projector, n int, seed uint64, tables ...RandomTable) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	d := &differential{TB: t, join: join, rnd: rand.New(rand.NewPCG(seed, 1)), tables: tables, log: eventstore.NewMemoryLog(),
+	d := &differential{TB: t, p: p, rnd: rand.New(rand.NewPCG(seed, 1)), tables: tables, log: eventstore.NewMemoryLog(),
 		memory: projector.NewMemorySink(), newStates: states}
 	d.states.LocalStates = states()
 	feed, err := NewFeed(ctx, d.log)
@@ -62,7 +68,7 @@ func DifferentialOn(t testing.TB, states func() projector.LocalStates, join Join
 		}
 		feed.Keys[table.Name()] = columns
 	}
-	d.feed, d.sink = feed, &differentialSink{d: d, Sink: d.memory, kind: projector.TargetOf(join).Sink}
+	d.feed, d.sink = feed, &differentialSink{d: d, Sink: d.memory, kind: projector.TargetOf(p).Sink}
 	d.recompute(nil)
 	for round := 1; d.compared < n; round++ {
 		d.round(ctx)
@@ -76,7 +82,7 @@ func DifferentialOn(t testing.TB, states func() projector.LocalStates, join Join
 // differential is a test at work.
 type differential struct {
 	testing.TB
-	join   JoinUnderTest
+	p      projector.Projector
 	rnd    *rand.Rand
 	tables []RandomTable
 	log    *eventstore.MemoryLog
@@ -101,9 +107,17 @@ type differential struct {
 // recompute adds the documents of the tables as they are now to the history.
 func (d *differential) recompute(changes []Change) {
 	d.Helper()
-	docs, err := d.join.Recompute(func(table string) (rows [][]byte) {
-		return slices.Collect(maps.Values(d.feed.tables[table]))
-	})
+	rows := func(table string) [][]byte { return slices.Collect(maps.Values(d.feed.tables[table])) }
+	var docs map[string][]byte
+	var err error
+	switch p := d.p.(type) {
+	case JoinUnderTest:
+		docs, err = p.Recompute(rows)
+	case FoldUnderTest:
+		docs, err = p.FromRows(rows)
+	default:
+		err = errors.New("want a Join or a Fold: the documents of a Query are not made of the log")
+	}
 	if err != nil {
 		d.Fatal(err)
 	}
@@ -158,7 +172,7 @@ func (d *differential) round(ctx context.Context) {
 	}
 	want := d.history[d.feed.CSN()]
 	got := map[string][]byte{}
-	for doc := range d.memory.Each(projector.TargetOf(d.join).Name) {
+	for doc := range d.memory.Each(projector.TargetOf(d.p).Name) {
 		got[doc.ID] = doc.Body
 	}
 	for id := range want {
@@ -262,7 +276,7 @@ func (d *differential) start(ctx context.Context) {
 	if d.runner != nil {
 		return
 	}
-	runner, err := projector.NewRunner(projector.Config{Log: NewFaultyLog(d.log, d.breakOff), Sinks: []projector.Sink{d.sink}, Projectors: []projector.Projector{d.join}, States: &d.states,
+	runner, err := projector.NewRunner(projector.Config{Log: NewFaultyLog(d.log, d.breakOff), Sinks: []projector.Sink{d.sink}, Projectors: []projector.Projector{d.p}, States: &d.states,
 		Window: time.Duration(1+d.rnd.IntN(20)) * time.Millisecond, WindowTargets: 1 + d.rnd.IntN(20), BatchDocuments: 1 + d.rnd.IntN(10)})
 	if err != nil {
 		d.Fatal(err)
