@@ -11,8 +11,8 @@ import (
 // TestScale: in a shop of any size, a change of stock builds one card, a document of its own or a part of its catalog's, and writes one document. How long
 // it takes, `make bench` measures (part scale), with up to a million products.
 func TestScale(t *testing.T) {
-	const sales, leaves = 20, 100
-	for _, products := range []int{1_000, 10_000, 100_000} {
+	const sales, leaves = 20, 50
+	for _, products := range []int{250, 2_500, 25_000} {
 		log := eventstore.NewMemoryLog()
 		s, err := shop.New(t.Context(), log, products, products/leaves)
 		if err != nil {
