@@ -107,8 +107,9 @@ func (r *run) lose(ctx context.Context, rnd *rand.Rand) error {
 	}
 	r.kills.Add(1)
 	r.losses.Add(1)
+	own := rand.New(rand.NewPCG(rnd.Uint64(), 0)) // the process's goroutine uses it
 	r.projector.KillAnd(func() {
-		what, err := r.damage(rnd, how)
+		what, err := r.damage(own, how)
 		r.say("projector killed, %s%s", what, but(err))
 	})
 	return nil
