@@ -20,7 +20,7 @@ type rule struct {
 	rule  string // what keeps it away
 	// tests are those of this package, by the safeguard (package internal/safeguard) that each of them fails without.
 	tests map[string][]string
-	// others are tests elsewhere, as folder.Test; these were seen to fail when the rule was taken out by hand.
+	// others are tests, as folder.Test, whose rule no safeguard takes out.
 	others []string
 }
 
