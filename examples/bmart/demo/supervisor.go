@@ -26,6 +26,7 @@ import (
 	"github.com/millrace-go/millrace/internal/integration/history"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 	"github.com/millrace-go/millrace/internal/integration/supervise"
+	"github.com/millrace-go/millrace/projector"
 )
 
 // supervisor is one run of the demo.
@@ -309,6 +310,10 @@ func (s *supervisor) caughtUp(ctx context.Context) error {
 		state := fmt.Sprintf("log at csn %d, everything in it: %v", head.CSN, covers)
 		for _, name := range []string{home.Name, product.Name} {
 			progress, found, err := s.sink.Progress(ctx, name)
+			if errors.Is(err, projector.ErrUnavailable) { // a new index, say, whose shard is not there yet
+				covers, state = false, state+", "+err.Error()
+				continue
+			}
 			if err != nil {
 				return fmt.Errorf("read the progress of %s: %w", name, err)
 			}
