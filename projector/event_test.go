@@ -171,10 +171,10 @@ func TestQueryBudget(t *testing.T) {
 			return nil, nil
 		}
 		runner, stop := r.run(projector.Config{Projectors: []projector.Projector{query}})
-		for range 100 { // ten seconds, in which five catalogs change all the time, and their loads want to be twenty a second
+		for i := range 100 { // ten seconds, in which five catalogs change all the time, and their loads want to be twenty a second
 			var changes []projectortest.Change
 			for id := range 5 {
-				changes = append(changes, projectortest.Put("shop.catalog", catalogRow{id + 1, fmt.Sprint(len(asked))}))
+				changes = append(changes, projectortest.Put("shop.catalog", catalogRow{id + 1, fmt.Sprint(i)}))
 			}
 			db.mu.Lock()
 			db.states = append(db.states, db.states[0])

@@ -124,7 +124,7 @@ func (r *chunkReader) awaitCommitted(ctx context.Context, delivered cdc.Position
 
 func sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -66,7 +66,8 @@ func (d *database) divide(t *testing.T, rnd *rand.Rand, vt *valueTable) {
 		same(fmt.Sprint("chunks of ", n), got)
 	}
 	req.MaxRows = 1000
-	for _, bound := range bounds {
+	rnd.Shuffle(len(bounds), func(i, j int) { bounds[i], bounds[j] = bounds[j], bounds[i] })
+	for _, bound := range bounds[:min(len(bounds), 8)] {
 		req.Range = cdc.ChunkRange{Until: bound}
 		head, _ := walk(t, other, req)
 		req.Range = cdc.ChunkRange{After: bound}
