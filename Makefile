@@ -69,7 +69,7 @@ verify-takeover: ## three relays under load, the leader killed, stopped, cut off
 	@cd internal/integration && $(GO) build -buildvcs=false -o ../../bin/takeover ./cmd/takeover && exec ../../bin/takeover
 
 .PHONY: verify-snapshot
-verify-snapshot: ## tables of a million rows under load, the relay killed; a steady stream beside a snapshot; a table of 10M rows: mismatched 0; SEED=n ROWS=n KILLS=n DB=mysql|mariadb|both
+verify-snapshot: ## tables of a million rows under load, the relay killed; a steady stream beside a snapshot; a table of 10M rows; a list of 50,000 tables: mismatched 0; SEED=n ROWS=n KILLS=n DB=mysql|mariadb|both
 	@cd internal/integration && $(GO) build -buildvcs=false -o ../../bin/snapshot ./cmd/snapshot && exec ../../bin/snapshot
 
 .PHONY: verify-snapshot-broken

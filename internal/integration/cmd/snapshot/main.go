@@ -1,10 +1,10 @@
 // Command snapshot checks, on one database server or both, that a log which begins with a snapshot has the tables: the last state of every row, and a
 // history that is possible at every place. See package internal/integration/snapshot.
 //
-//	SEED=7 KILLS=20 ROWS=1000000 DB=both snapshot [tables] [pace] [size]
+//	SEED=7 KILLS=20 ROWS=1000000 DB=both snapshot [tables] [pace] [size] [list]
 //
-// Without arguments it does all three: tables under load and kills, the pace of a steady stream beside a snapshot, and a table that is larger
-// than memory. It prints what happens and a line of figures for each, and exits non-zero when something is wrong, or when too little happened to say so.
+// Without arguments it does all four: tables under load and kills, the pace of a steady stream beside a snapshot, a table that is larger
+// than memory, and the list of fifty thousand tables. It prints what happens and a line of figures for each, and exits non-zero when something is wrong, or when too little happened to say so.
 package main
 
 import (
@@ -48,6 +48,7 @@ func run() int {
 	sizeRows = number("SIZE", 10_000_000, "rows of the table that is larger than memory")
 	paceRate = number("PACE", 0, "limit on the rows a second beside the steady stream, 0 for none")
 	sizeRate = number("LIMIT", 50_000, "limit on the rows a second of that one")
+	listTables = number("TABLES", 50_000, "tables that are listed")
 	cfg.Kills = number("KILLS", 20, "how often the relay is killed")
 	cfg.Hot = number("HOT", 2000, "rows of each small table")
 	cfg.ChunkRows = number("CHUNK", 0, "rows of a chunk, 0 for the relay's default")
@@ -68,16 +69,16 @@ func run() int {
 		problems = append(problems, fmt.Errorf("DB=%s: want mysql, mariadb or both", db))
 	}
 	flag.Usage = func() {
-		_, _ = io.WriteString(os.Stderr, "snapshot [tables] [pace] [size] takes its settings from the environment:\n"+usages)
+		_, _ = io.WriteString(os.Stderr, "snapshot [tables] [pace] [size] [list] takes its settings from the environment:\n"+usages)
 	}
 	flag.Parse()
 	parts := flag.Args()
 	if len(parts) == 0 {
-		parts = []string{"tables", "pace", "size"}
+		parts = []string{"tables", "pace", "size", "list"}
 	}
 	for _, part := range parts {
-		if !slices.Contains([]string{"tables", "pace", "size"}, part) {
-			problems = append(problems, fmt.Errorf("argument %q: want tables, pace or size", part))
+		if !slices.Contains([]string{"tables", "pace", "size", "list"}, part) {
+			problems = append(problems, fmt.Errorf("argument %q: want tables, pace, size or list", part))
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -99,8 +100,8 @@ func run() int {
 }
 
 var (
-	usages                       string
-	sizeRows, sizeRate, paceRate int
+	usages                                   string
+	sizeRows, sizeRate, paceRate, listTables int
 )
 
 // each does one part on every server, and prints the figures.
@@ -129,6 +130,11 @@ func each(ctx context.Context, part string, cfg snapshot.Config, kinds []servers
 			var s *snapshot.Size
 			if s, err = snapshot.RunSize(ctx, cfg); s != nil {
 				report = s
+			}
+		case "list":
+			var l *snapshot.List
+			if l, err = snapshot.RunList(ctx, cfg, listTables); l != nil {
+				report = l
 			}
 		}
 		if report != nil {
