@@ -214,15 +214,15 @@ func TestChunkReaderEnds(t *testing.T) {
 		if lost.GTIDs = "4711-1-1"; kind == servers.MySQL {
 			lost.GTIDs = "11111111-2222-3333-4444-555555555555:1"
 		} else {
-			lost.Offset += 1 << 40
+			lost.File = lost.File[:strings.LastIndex(lost.File, ".")] + ".999999"
 		}
-		ended := make(chan error)
+		ended := make(chan error, 1)
 		reading := chunkReader(t, d.source(t))
 		go func() {
 			_, err := reading.Read(context.Background(), cdc.ChunkRequest{Schema: d.schema, Table: "a", MaxRows: 1, MaxBytes: 1, Delivered: lost})
 			ended <- err
 		}()
-		waitFor(t, d)
+		waitFor(t, d, ended)
 		if err := reading.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -242,12 +242,17 @@ func TestChunkReaderEnds(t *testing.T) {
 }
 
 // waitFor returns when the ordinary user waits for a transaction, or asks again and again.
-func waitFor(t *testing.T, d *database) {
+func waitFor(t *testing.T, d *database, ended <-chan error) {
 	t.Helper()
 	for {
 		if n := d.value(t, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = ? AND (INFO LIKE '%WAIT_FOR_EXECUTED%' OR INFO LIKE 'SHOW %')",
 			servers.CDCUser); n != "0" {
 			return
+		}
+		select {
+		case err := <-ended:
+			t.Fatalf("the reader does not wait: %v", err)
+		default:
 		}
 	}
 }
