@@ -109,7 +109,7 @@ func (f Fold[D]) definition() definition {
 
 func (f Fold[D]) check(context.Context) error { return nil }
 
-func (f Fold[D]) start(_ context.Context, l *loop, progress eventstore.CSN) (engine, error) {
+func (f Fold[D]) start(_ context.Context, l *loop, progress eventstore.CSN) (engine, error) { //nolint:unparam // the error is a Join's
 	return newFoldEngine(f, l, progress), nil
 }
 

@@ -162,7 +162,7 @@ func (e *joinEngine) readMeta(want joinMeta) (why string, err error) {
 		return "it does not say what it is of", nil
 	}
 	if err := json.Unmarshal(text, &e.meta); err != nil {
-		return "its description cannot be read", nil
+		return "its description cannot be read", nil //nolint:nilerr // the state is built anew
 	}
 	m := e.meta
 	switch {

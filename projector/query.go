@@ -147,7 +147,7 @@ func (q Query) definition() definition {
 
 func (q Query) check(ctx context.Context) error { return q.Database.Check(ctx) }
 
-func (q Query) start(_ context.Context, l *loop, progress eventstore.CSN) (engine, error) {
+func (q Query) start(_ context.Context, l *loop, progress eventstore.CSN) (engine, error) { //nolint:unparam // the error is a Join's
 	if q.LoadDocuments == 0 {
 		q.LoadDocuments = 500
 	}

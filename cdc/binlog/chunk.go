@@ -254,7 +254,8 @@ func chunkError(err error) error {
 // table's definition is the walk's.
 func (r *chunkReader) rowsError(ctx context.Context, w *walk, req cdc.ChunkRequest, err error) error {
 	stale := chunkError(err)
-	if e, ok := errors.AsType[*mysql.MyError](err); !ok || req.Where == "" || e.Code == codeTableChanged || stale == err {
+	named := errors.Is(stale, cdc.ErrChunkStale) || errors.Is(stale, cdc.ErrNoTable)
+	if e, ok := errors.AsType[*mysql.MyError](err); !ok || req.Where == "" || e.Code == codeTableChanged || !named {
 		return stale
 	}
 	if now, failed := r.conn.showCreate(ctx, req.Schema, req.Table); failed != nil || now != w.definition {
@@ -301,7 +302,7 @@ func (r *chunkReader) readRows(ctx context.Context, w *walk, req cdc.ChunkReques
 	w.bytes = min(len(buf.json), req.MaxBytes)
 	switch {
 	case n == limit || n > len(r.rows):
-		bound, err := w.appendBound(nil, r.last)
+		bound, err := w.bound(r.last)
 		if err != nil {
 			return err
 		}
@@ -391,6 +392,6 @@ func (r *chunkReader) scanned(ctx context.Context, w *walk, condition string, li
 	if result.RowNumber() == 0 {
 		return "", nil
 	}
-	bound, err := w.appendBound(nil, result.RowDatas[0])
+	bound, err := w.bound(result.RowDatas[0])
 	return string(bound), err
 }

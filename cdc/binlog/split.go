@@ -92,7 +92,7 @@ func (s *splitter) end(ctx context.Context, direction string) (string, error) {
 		return "", err
 	}
 	one := walk{parts: s.walk.parts[:1]}
-	bound, err := one.appendBound(nil, result.RowDatas[0])
+	bound, err := one.bound(result.RowDatas[0])
 	return strings.TrimPrefix(string(bound), ":"), err
 }
 
@@ -220,7 +220,7 @@ func (s *splitter) count(ctx context.Context, n int) ([]string, error) {
 		if result.RowNumber() == 0 {
 			break
 		}
-		bound, err := s.walk.appendBound(nil, result.RowDatas[0])
+		bound, err := s.walk.bound(result.RowDatas[0])
 		if err != nil {
 			return nil, err
 		}

@@ -198,9 +198,9 @@ func (w *walk) identify(d *definition, charsets *charsets) {
 	w.id = hex.EncodeToString(h.Sum(nil)[:4])
 }
 
-// appendBound writes a bound from the values that a result has behind the columns.
-func (w *walk) appendBound(dst, values []byte) ([]byte, error) {
-	dst = append(append(dst, w.id...), ':')
+// bound writes a bound from the values that a result has behind the columns.
+func (w *walk) bound(values []byte) ([]byte, error) {
+	dst := append([]byte(w.id), ':')
 	c := cursor{rest: values}
 	for i := range w.parts {
 		if i > 0 {

@@ -104,7 +104,7 @@ func (l *Log) createTopic(ctx context.Context, name string, partitions int, sett
 		return made, err
 	}
 	err = l.client.retry(ctx, "await topic "+name, func(ctx context.Context) (err error) {
-		ok := false
+		var ok bool
 		made, ok, err = l.client.topic(ctx, name)
 		if err == nil && (!ok || len(made.leaders) < made.partitions) {
 			err = kafka.LeaderNotAvailable

@@ -268,11 +268,11 @@ func (w *world) takes(p *partition, of producer) bool {
 }
 
 // append appends an entry of relay r to a partition.
-func (n *state) append(p int, r int, e entry) {
-	of := n.relay[r].producer
+func (s *state) append(p int, r int, e entry) {
+	of := s.relay[r].producer
 	e.relay = uint8(r)
-	n.part[p].epoch[of.id] = max(n.part[p].epoch[of.id], of.epoch)
-	n.part[p].add(e)
+	s.part[p].epoch[of.id] = max(s.part[p].epoch[of.id], of.epoch)
+	s.part[p].add(e)
 }
 
 // eachWrite yields what relay r, which runs, can write next.

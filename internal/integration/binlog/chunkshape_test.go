@@ -143,13 +143,11 @@ func TestChunkBytes(t *testing.T) {
 	onEach(t, func(t *testing.T, kind servers.Kind) {
 		d := open(t, servers.Find(t, kind), "chunkbytes")
 		d.exec(t, "CREATE TABLE a (k VARCHAR(700), v LONGTEXT, PRIMARY KEY (k))")
-		sizes := []int{}
 		for i := range 60 {
 			size := []int{10, 100, 1000, 5000, 70_000}[i%5]
 			if i == 30 {
 				size = 3_000_000
 			}
-			sizes = append(sizes, size)
 			d.exec(t, "INSERT INTO a VALUES (?, REPEAT('x', ?))", fmt.Sprintf("%03d%s", i, strings.Repeat("k", 600)), size)
 		}
 		want := selectAll(t, d.source(t), d.schema, "a", "")

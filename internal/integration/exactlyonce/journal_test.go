@@ -12,7 +12,7 @@ func TestJournal(t *testing.T) {
 	j := &journal{next: &all}
 	var want strings.Builder
 	for n := range 3 * journalLines {
-		for _, part := range []string{fmt.Sprint("line "), fmt.Sprintf("%d\nbegin of ", n)} {
+		for _, part := range []string{"line ", fmt.Sprintf("%d\nbegin of ", n)} {
 			want.WriteString(part)
 			if _, err := j.Write([]byte(part)); err != nil {
 				t.Fatal(err)

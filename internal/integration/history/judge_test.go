@@ -68,7 +68,7 @@ func marksOf(e *Evidence) []Mark {
 	ends := map[string][]int64{}
 	for i, t := range e.Binlog {
 		for _, r := range e.Log {
-			if r.GTID != t.GTID && !(r.Tombstone && r.CSN == uint64(i+1)*10) {
+			if r.GTID != t.GTID && (!r.Tombstone || r.CSN != uint64(i+1)*10) {
 				continue
 			}
 			_, topic, _ := strings.Cut(r.Topic, ".")
