@@ -9,8 +9,14 @@ failed=0
 for broken in mysql:millrace_nowait mariadb:millrace_nolow; do
 	db=${broken%%:*} tag=${broken#*:}
 	go build -buildvcs=false -tags "$tag" -o "../../bin/snapshot-$tag" ./cmd/snapshot
-	DB=$db ROWS=2000 HOT=200 CHUNK=25 CLIENTS=12 AGAIN=${AGAIN:-150} KILLS=0 "../../bin/snapshot-$tag" tables >"$out" 2>&1 || true
-	cat "$out"
+	# a chunk that is wrong depends on chance: some runs, until one has it
+	for _ in 1 2 3 4 5 6; do
+		DB=$db ROWS=2000 HOT=200 CHUNK=25 CLIENTS=12 AGAIN=${AGAIN:-150} KILLS=0 "../../bin/snapshot-$tag" tables >"$out" 2>&1 || true
+		cat "$out"
+		if grep -qE "$db: the log is not the tables: .* out of order [1-9]" "$out"; then
+			break
+		fi
+	done
 	if grep -qE "$db: the log is not the tables: .* out of order [1-9]" "$out"; then
 		echo "$tag: caught"
 	else

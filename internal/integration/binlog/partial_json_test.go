@@ -98,7 +98,7 @@ func testPartialJSON(t *testing.T, image string, compressed bool) {
 	d.exec(t, "COMMIT")
 	until := d.executed(t)
 	diffs, payloads := countDiffs(t, d, from, until)
-	if compressed != (payloads > 0) || diffs < 700 {
+	if compressed != (payloads > 0) || diffs < 300 {
 		t.Fatalf("%d documents as diffs, %d compressed transactions", diffs, payloads)
 	}
 	got := changes(read(t, d.source(t, func(c *binlog.Config) { c.PartialRows = true }), from, until))

@@ -264,6 +264,7 @@ func answering(t *testing.T, text string) string {
 func TestForeignKeys(t *testing.T) {
 	onEach(t, func(t *testing.T, kind servers.Kind) {
 		d := open(t, servers.Find(t, kind), "cascades")
+		t.Cleanup(func() { d.exec(t, "DROP DATABASE cascades") }) // it would be refused to who captures everything
 		d.exec(t, "CREATE TABLE p (id INT PRIMARY KEY)")
 		d.exec(t, "CREATE TABLE c (id INT PRIMARY KEY, p INT, CONSTRAINT parent FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE ON UPDATE SET NULL)")
 		d.exec(t, "CREATE TABLE r (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id))")
