@@ -54,6 +54,7 @@ func run() int {
 	cfg.ChunkRows = number("CHUNK", 0, "rows of a chunk, 0 for the relay's default")
 	cfg.Readers = number("READERS", 0, "chunks read at a time, 0 for the relay's default")
 	cfg.Clients = number("CLIENTS", 6, "connections that change rows")
+	cfg.BinlogBytes = number("BINLOG", 0, "bytes of a binlog file, 0 for 16 MiB")
 	cfg.Again = number("AGAIN", 50, "how often a small table is read again under load")
 	cfg.Eager = number("EAGER", 0, "1: chunks do not yield to the stream") > 0
 	cfg.Quiet = time.Duration(number("QUIET", 40, "seconds of the steady stream without a snapshot")) * time.Second
