@@ -78,9 +78,10 @@ type transaction struct {
 	savepoints []savepoint
 	xid        *xid
 	prepared   *eventstore.Prepare
-	completed  string // id of the XA transaction that it ends
-	again      bool   // an XA PREPARE that the position has: nothing is emitted
-	passed     bool   // any other that the position has
+	completed  string       // id of the XA transaction that it ends
+	unprepared *xaStatement // the end of one that is not prepared: endUnprepared is to be called
+	again      bool         // an XA PREPARE that the position has: nothing is emitted
+	passed     bool         // any other that the position has
 }
 
 // push takes an event. raw stays in use until pull returns no slice.

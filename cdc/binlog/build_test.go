@@ -22,6 +22,7 @@ type builder struct {
 	offset   uint32
 	columns  map[uint64][]string // types, by table id
 	payloads string              // directory for compressed transactions; empty: they stay in memory
+	ended    xaEnd               // the first end of XA transactions that are not prepared
 }
 
 func (b *builder) event(kind replication.EventType, flags uint16, body []byte) []byte {

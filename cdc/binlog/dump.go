@@ -99,6 +99,48 @@ func dumpGTIDCommand(serverID uint32, set []byte) []byte {
 	return append(data, set...)
 }
 
+// dumpFileCommand asks for a file from its beginning to its end.
+func dumpFileCommand(serverID uint32, file string) []byte {
+	const nonBlocking = 1
+	data := append(make([]byte, 4), mysql.COM_BINLOG_DUMP)
+	data = binary.LittleEndian.AppendUint32(data, 4)
+	data = binary.LittleEndian.AppendUint16(data, nonBlocking)
+	data = binary.LittleEndian.AppendUint32(data, serverID)
+	return append(data, file...)
+}
+
+// readFile gives take the events of a binlog file, as long as it wants more, by a connection of its own. An event is valid until take returns.
+func (c *conn) readFile(ctx context.Context, file string, take func(raw []byte) (more bool, err error)) error {
+	d, err := connect(ctx, c.cfg)
+	if err != nil {
+		return err
+	}
+	defer d.socket.Close()
+	stop := context.AfterFunc(ctx, func() { d.socket.Close() })
+	defer stop()
+	// Without the capability MariaDB makes other events of its GTIDs.
+	if _, err := d.query(ctx, "SET @source_binlog_checksum = 'CRC32', @master_binlog_checksum = 'CRC32', @mariadb_slave_capability = 4"); err != nil {
+		return err
+	}
+	if err := d.command(dumpFileCommand(randomID(), file)); err != nil {
+		return streamError(err, c.cfg, 0)
+	}
+	buf := new(eventBuffer)
+	for more := true; more; {
+		if err := d.readEvent(buf); err != nil {
+			return streamError(err, c.cfg, 0)
+		}
+		raw := buf.raw()
+		if len(raw) < headerSize {
+			return errShort
+		}
+		if more, err = take(raw); err != nil {
+			return fmt.Errorf("read binlog file %s of %s: %w", file, c.cfg.Addr, err)
+		}
+	}
+	return nil
+}
+
 // readEvent reads the next event into buf, behind one byte of the protocol; it empties buf first. Not cancelled by a context: close the connection.
 func (c *conn) readEvent(buf *eventBuffer) error {
 	buf.reset()

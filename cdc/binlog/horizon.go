@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
 	"github.com/millrace-go/millrace/cdc"
 	"github.com/millrace-go/millrace/internal/gtid"
@@ -140,43 +139,17 @@ func (c *conn) expiry(ctx context.Context) (time.Duration, error) {
 	return time.Duration(seconds * float64(time.Second)), nil
 }
 
-// begun is when the server began a binlog file, by the time of its first event. It takes a connection of its own.
-func (c *conn) begun(ctx context.Context, file string) (time.Time, error) {
-	d, err := connect(ctx, c.cfg)
-	if err != nil {
-		return time.Time{}, err
-	}
-	defer d.socket.Close()
-	stop := context.AfterFunc(ctx, func() { d.socket.Close() })
-	defer stop()
-	if _, err := d.query(ctx, "SET @source_binlog_checksum = 'CRC32', @master_binlog_checksum = 'CRC32'"); err != nil {
-		return time.Time{}, err
-	}
-	if err := d.command(dumpFileCommand(randomID(), file)); err != nil {
-		return time.Time{}, streamError(err, c.cfg, 0)
-	}
-	buf := new(eventBuffer)
-	for range 4 { // a rotate event, then the format description
-		if err := d.readEvent(buf); err != nil {
-			return time.Time{}, streamError(err, c.cfg, 0)
+// begun is when the server began a binlog file, by the time of its first event.
+func (c *conn) begun(ctx context.Context, file string) (began time.Time, err error) {
+	err = c.readFile(ctx, file, func(raw []byte) (more bool, err error) { // a rotate event, then the format description
+		if replication.EventType(raw[4]) != replication.FORMAT_DESCRIPTION_EVENT {
+			return true, nil
 		}
-		raw := buf.raw()
-		if len(raw) < headerSize {
-			return time.Time{}, errShort
-		}
-		if replication.EventType(raw[4]) == replication.FORMAT_DESCRIPTION_EVENT {
-			return time.Unix(int64(binary.LittleEndian.Uint32(raw)), 0), nil
-		}
+		began = time.Unix(int64(binary.LittleEndian.Uint32(raw)), 0)
+		return false, nil
+	})
+	if err == nil && began.IsZero() {
+		err = errors.New("the binlog file does not begin with a format description")
 	}
-	return time.Time{}, errors.New("the binlog file does not begin with a format description")
-}
-
-// dumpFileCommand asks for a file from its beginning to its end.
-func dumpFileCommand(serverID uint32, file string) []byte {
-	const nonBlocking = 1
-	data := append(make([]byte, 4), mysql.COM_BINLOG_DUMP)
-	data = binary.LittleEndian.AppendUint32(data, 4)
-	data = binary.LittleEndian.AppendUint16(data, nonBlocking)
-	data = binary.LittleEndian.AppendUint32(data, serverID)
-	return append(data, file...)
+	return began, err
 }

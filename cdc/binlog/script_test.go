@@ -12,9 +12,9 @@ import (
 
 // TestScripts runs the scripts in testdata: events in, slices or an error out. Each file begins with
 //
-//	source flavor=mysql [include=… exclude=… slice=BYTES spill=BYTES checksum partial-rows marks] [columns=… without=… redact=… hash=… truncate=… key=(TABLES,COLUMN,…)]
+//	source flavor=mysql [include=… exclude=… slice=BYTES spill=BYTES checksum partial-rows marks ended=VERB] [columns=… without=… redact=… hash=… truncate=… key=(TABLES,COLUMN,…)]
 //
-// optionally followed by a position to begin at, its XA PREPAREs one a line (XID GTID [BEFORE]):
+// (ended: how every XA transaction that is not prepared ended before) optionally followed by a position to begin at, its XA PREPAREs one a line (XID GTID [BEFORE]):
 //
 //	from GTIDS
 //
@@ -67,6 +67,8 @@ func testScripts(t *testing.T, payloads string) {
 						a.spill.dir = t.TempDir()
 					case "checksum":
 						b.checksum = true
+					case "ended":
+						b.ended = xaEnd{arg.Vals[0], "0-1-9"}
 					case "marks":
 						a.marks = true
 					}
@@ -153,7 +155,11 @@ func runCorrupt(a *assembler, b *builder, lines []string) string {
 }
 
 func (b *builder) feed(out *strings.Builder, a *assembler, raw []byte) error {
-	if err := b.push(a, raw); err != nil {
+	err := b.push(a, raw)
+	if err == nil && a.tx.unprepared != nil {
+		err = a.endUnprepared(b.ended)
+	}
+	if err != nil {
 		return err
 	}
 	for {

@@ -92,6 +92,15 @@ func (s *stream) Next(ctx context.Context) (*cdc.Slice, error) {
 
 func (s *stream) pull(ctx context.Context) (*cdc.Slice, error) {
 	for {
+		if s.asm.tx.unprepared != nil {
+			first, err := s.lookBack(ctx)
+			if err == nil {
+				err = s.asm.endUnprepared(first)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
 		slice, err := s.asm.pull()
 		if slice != nil || err != nil {
 			return slice, err

@@ -218,13 +218,9 @@ func (a *assembler) prepare(e event) error {
 func (a *assembler) complete(s xaStatement) error {
 	id := s.id.String()
 	held := a.prepared[id]
-	if held == nil && s.verb == "COMMIT" {
-		return a.fail(fmt.Errorf("XA COMMIT of %s, whose XA PREPARE stands before the beginning of the stream, or which a server that crashed in between completes a second time: its rows are not known. "+
-			"Fix: begin at a position before the XA PREPARE, or with it among the position's Prepared", id))
-	}
 	a.tx.began = true
-	if held == nil { // a rollback of nothing
-		a.tx.ended = true
+	if held == nil {
+		a.tx.unprepared = &s
 		return nil
 	}
 	delete(a.prepared, id)
