@@ -31,7 +31,8 @@ type Database struct {
 
 	// Quiet is held for reading by what a SIGKILL of the server must not interrupt, and for writing by whoever kills it: statements on tables without
 	// transactions, which no server recovers, and steps of XA transactions, which leave binlog and engine in two minds (MDEV-21469; MySQL 9.7
-	// was seen to lose what was prepared, MariaDB 10.11 to have prepared again what was committed).
+	// was seen to lose what was prepared, MariaDB 10.11 to have prepared again what was committed). MariaDB does that to XA COMMITs acknowledged
+	// more than a second before as well: that is for the load to mend.
 	Quiet sync.RWMutex
 }
 

@@ -2,8 +2,15 @@ package transactions
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/millrace-go/millrace/internal/integration/database"
+	"github.com/millrace-go/millrace/internal/integration/history"
 )
 
 // killRelay kills the relay at moments that the seed chooses, most of them while it appends, spread over the whole load. Where many kills have not left
@@ -73,6 +80,54 @@ func (r *run) restartServer(ctx context.Context) error {
 			return err
 		}
 		r.say("server %s and started again, %d XA transactions prepared", how, waiting)
+		if err := r.endAgain(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endAgain gives the XA transactions that the server has prepared again, though its binlog has their end, that same end, as docs/guarantees.md
+// asks of an operator.
+func (r *run) endAgain(ctx context.Context) error {
+	conn, err := r.db.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer database.Drop(conn)
+	waiting, err := prepared(ctx, conn)
+	if err != nil {
+		return err
+	}
+	transactions, err := r.db.History(ctx)
+	if err != nil {
+		return err
+	}
+	ends := map[string]string{} // statements, by id; none while it is prepared
+	for _, t := range transactions {
+		switch t.Kind {
+		case history.Prepare:
+			delete(ends, t.XID)
+		case history.XACommit:
+			ends[t.XID] = "XA COMMIT "
+		case history.XARollback:
+			ends[t.XID] = "XA ROLLBACK "
+		}
+	}
+	for x := range waiting {
+		end := ends[x.sql()]
+		if end == "" {
+			continue
+		}
+		_, err := conn.ExecContext(ctx, end+x.sql())
+		if e, ok := errors.AsType[*mysql.MySQLError](err); ok && e.Number == notKnown {
+			continue // a client has completed it between the two looks
+		}
+		if err != nil {
+			return fmt.Errorf("%s%s a second time: %w", end, x.sql(), err)
+		}
+		r.say("the server was killed behind %s%s, and had it prepared again", end, x.sql())
+		r.report.again.Add(1)
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type Report struct {
 	Restarts     int // of the server, half of them by SIGKILL
 	Interrupted  int // transactions whose connection was lost
 	Forgotten    int // XA transactions that the server's binlog has as prepared, and the server lost in a restart
+	Again        int // XA transactions that the server had prepared again when it was killed behind their end
 	RelayRetries int
 
 	unknown []string // in what the last watermark says about prepared XA transactions
@@ -37,7 +38,7 @@ func (r *Report) Add(o *Report) {
 		{&r.Reordered, &o.Reordered}, {&r.Phantom, &o.Phantom}, {&r.Begun, &o.Begun}, {&r.XACommits, &o.XACommits},
 		{&r.XARollbacks, &o.XARollbacks}, {&r.OnePhase, &o.OnePhase}, {&r.OverServer, &o.OverServer}, {&r.OverRelay, &o.OverRelay},
 		{&r.TookBack, &o.TookBack}, {&r.Plain, &o.Plain}, {&r.DDL, &o.DDL}, {&r.Kills, &o.Kills}, {&r.Tails, &o.Tails},
-		{&r.Restarts, &o.Restarts}, {&r.Interrupted, &o.Interrupted}, {&r.Forgotten, &o.Forgotten}, {&r.RelayRetries, &o.RelayRetries},
+		{&r.Restarts, &o.Restarts}, {&r.Interrupted, &o.Interrupted}, {&r.Forgotten, &o.Forgotten}, {&r.Again, &o.Again}, {&r.RelayRetries, &o.RelayRetries},
 	} {
 		*f.into += *f.n
 	}
@@ -46,9 +47,9 @@ func (r *Report) Add(o *Report) {
 // String is the last line of a run.
 func (r *Report) String() string {
 	return fmt.Sprintf("transactions %d changes %d xa commits %d rollbacks %d one-phase %d prepared across server restarts %d relay restarts %d "+
-		"rolled back to savepoints %d non-transactional %d ddl %d kills %d tails %d server restarts %d interrupted %d forgotten by the server %d %s",
+		"rolled back to savepoints %d non-transactional %d ddl %d kills %d tails %d server restarts %d interrupted %d forgotten by the server %d prepared by it again %d %s",
 		r.Transactions, r.Changes, r.XACommits, r.XARollbacks, r.OnePhase, r.OverServer, r.OverRelay,
-		r.TookBack, r.Plain, r.DDL, r.Kills, r.Tails, r.Restarts, r.Interrupted, r.Forgotten, &r.Verdict)
+		r.TookBack, r.Plain, r.DDL, r.Kills, r.Tails, r.Restarts, r.Interrupted, r.Forgotten, r.Again, &r.Verdict)
 }
 
 // killsForTails is the number of kills from which on a run without a finished tail counts as failed.

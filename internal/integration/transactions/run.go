@@ -40,7 +40,7 @@ type run struct {
 	flushTook atomic.Int64 // nanoseconds, a moving average
 	kills     atomic.Int32
 	restarts  atomic.Int32
-	report    struct{ tails, retries, overServer, overRelay atomic.Int32 }
+	report    struct{ tails, retries, overServer, overRelay, again atomic.Int32 }
 
 	onePhase, plain, ddl, interrupted, forgotten atomic.Int32
 }
@@ -281,7 +281,7 @@ func (r *run) judge(ctx context.Context) (*Report, error) {
 	report := &Report{
 		Verdict: *history.Judge(e), Begun: int(r.ledger.Started()), OnePhase: int(r.onePhase.Load()), Plain: int(r.plain.Load()), DDL: int(r.ddl.Load()),
 		OverServer: int(r.report.overServer.Load()), OverRelay: int(r.report.overRelay.Load()), Kills: int(r.kills.Load()),
-		Tails: int(r.report.tails.Load()), Restarts: int(r.restarts.Load()), Interrupted: int(r.interrupted.Load()), Forgotten: len(r.open), RelayRetries: int(r.report.retries.Load()),
+		Tails: int(r.report.tails.Load()), Restarts: int(r.restarts.Load()), Interrupted: int(r.interrupted.Load()), Forgotten: len(r.open), Again: int(r.report.again.Load()), RelayRetries: int(r.report.retries.Load()),
 	}
 	open := map[string]string{} // what was prepared and not completed: the server has lost it
 	for _, t := range e.Binlog {

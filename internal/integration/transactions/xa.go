@@ -208,6 +208,9 @@ func (w *worker) completeXA(ctx context.Context) error {
 	return err
 }
 
+// notKnown is XAER_NOTA: the server does not know an XA transaction, or this connection may not have it.
+const notKnown = 1397
+
 // complete ends x, and tells whether it still waits.
 func (w *worker) complete(ctx context.Context, x *branch, end history.Outcome) (waits bool, err error) {
 	verb := map[history.Outcome]string{history.Committed: "XA COMMIT ", history.RolledBack: "XA ROLLBACK "}[end]
@@ -219,7 +222,7 @@ func (w *worker) complete(ctx context.Context, x *branch, end history.Outcome) (
 		x.entry.Outcome = end
 		w.run.completed(x)
 		return false, nil
-	case e != nil && e.Number == 1397: // XAER_NOTA: the connection that prepared it is not quite gone, or the server has lost it
+	case e != nil && e.Number == notKnown: // the connection that prepared it is not quite gone, or the server has lost it
 		return w.forgotten(ctx, x)
 	case e != nil && (e.Number == 1205 || e.Number == 3058 || e.Number == 1399): // held up by something
 		return true, nil
