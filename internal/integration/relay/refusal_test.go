@@ -72,8 +72,11 @@ func (r *rig) exec(t *testing.T, statements ...string) {
 	}
 }
 
+// never refuses where a log would begin with a snapshot.
+var never = cdc.SnapshotConfig{Mode: cdc.SnapshotNever}
+
 // refused runs a relay that must stop with an error at once, and makes sure that nothing was written to Kafka.
-func (r *rig) refused(t *testing.T, source binlog.Config, brokers []string) error {
+func (r *rig) refused(t *testing.T, source binlog.Config, snapshots cdc.SnapshotConfig, brokers []string) error {
 	t.Helper()
 	s, err := binlog.New(source)
 	if err != nil {
@@ -84,7 +87,7 @@ func (r *rig) refused(t *testing.T, source binlog.Config, brokers []string) erro
 		t.Fatal(err)
 	}
 	defer log.Close()
-	relay, err := cdc.NewRelay(cdc.Config{Source: s, Log: log, Snapshot: cdc.SnapshotConfig{Mode: cdc.SnapshotNever}})
+	relay, err := cdc.NewRelay(cdc.Config{Source: s, Log: log, Snapshot: snapshots})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +126,7 @@ func TestRefusals(t *testing.T) {
 func testRefusals(t *testing.T, r *rig) {
 	t.Run("Setting", func(t *testing.T) {
 		r.exec(t, "SET GLOBAL binlog_format = 'MIXED'", "SET GLOBAL binlog_row_image = 'MINIMAL'")
-		check, ok := errors.AsType[*cdc.CheckError](r.refused(t, r.source(), r.kafka))
+		check, ok := errors.AsType[*cdc.CheckError](r.refused(t, r.source(), never, r.kafka))
 		if !ok || len(check.Problems) != 2 {
 			t.Fatalf("got %v, want a CheckError with two problems", check)
 		}
@@ -137,27 +140,27 @@ func testRefusals(t *testing.T, r *rig) {
 		r.exec(t, "CREATE USER poor@'%' IDENTIFIED BY 'poor'")
 		cfg := r.source()
 		cfg.User, cfg.Password = "poor", "poor"
-		if check, ok := errors.AsType[*cdc.CheckError](r.refused(t, cfg, r.kafka)); !ok || !strings.Contains(check.Error(), "GRANT") {
+		if check, ok := errors.AsType[*cdc.CheckError](r.refused(t, cfg, never, r.kafka)); !ok || !strings.Contains(check.Error(), "GRANT") {
 			t.Errorf("got %v, want a CheckError that says what to grant", check)
 		}
 	})
 	t.Run("Password", func(t *testing.T) {
 		cfg := r.source()
 		cfg.Password += "-wrong"
-		if err := r.refused(t, cfg, r.kafka); errors.Is(err, cdc.ErrUnavailable) {
+		if err := r.refused(t, cfg, never, r.kafka); errors.Is(err, cdc.ErrUnavailable) {
 			t.Error("a wrong password counts as something that may pass")
 		}
 	})
 	t.Run("DatabaseUnreachable", func(t *testing.T) {
 		cfg := r.source()
 		cfg.Addr = closedPort(t)
-		if err := r.refused(t, cfg, r.kafka); !errors.Is(err, cdc.ErrUnavailable) || !strings.Contains(err.Error(), cfg.Addr) {
+		if err := r.refused(t, cfg, never, r.kafka); !errors.Is(err, cdc.ErrUnavailable) || !strings.Contains(err.Error(), cfg.Addr) {
 			t.Errorf("the error does not say that %s cannot be reached", cfg.Addr)
 		}
 	})
 	t.Run("BrokerUnreachable", func(t *testing.T) {
 		addr := closedPort(t)
-		if err := r.refused(t, r.source(), []string{addr}); !errors.Is(err, eventstore.ErrUnavailable) || !strings.Contains(err.Error(), addr) {
+		if err := r.refused(t, r.source(), never, []string{addr}); !errors.Is(err, eventstore.ErrUnavailable) || !strings.Contains(err.Error(), addr) {
 			t.Errorf("the error does not say that %s cannot be reached", addr)
 		}
 	})
@@ -175,7 +178,7 @@ func testRefusals(t *testing.T, r *rig) {
 			t.Fatal(err)
 		}
 		defer log.Close()
-		relay, err := cdc.NewRelay(cdc.Config{Source: s, Log: log, Snapshot: cdc.SnapshotConfig{Mode: cdc.SnapshotNever}})
+		relay, err := cdc.NewRelay(cdc.Config{Source: s, Log: log, Snapshot: never})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +222,7 @@ func testRefusals(t *testing.T, r *rig) {
 			t.Fatal(err)
 		}
 		r.exec(t, "PURGE BINARY LOGS TO '"+file+"'")
-		if err := r.refused(t, r.source(), r.kafka); !errors.Is(err, cdc.ErrPositionLost) {
+		if err := r.refused(t, r.source(), never, r.kafka); !errors.Is(err, cdc.ErrPositionLost) {
 			t.Error("the error is not ErrPositionLost")
 		}
 	})
