@@ -180,4 +180,8 @@ func TestSignalsConfig(t *testing.T) {
 			t.Errorf("%q: got %v, want %q", signals, err, want)
 		}
 	}
+	_, err = cdc.NewRelay(cdc.Config{Source: source, Log: eventstore.NewMemoryLog(), Snapshot: cdc.SnapshotConfig{Mode: cdc.SnapshotNever, Signals: "shop.signals"}})
+	if err == nil || !strings.Contains(err.Error(), "SnapshotNever") {
+		t.Errorf("with SnapshotNever: got %v, want an error that names it", err)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"time"
 
@@ -95,11 +96,15 @@ type Relay struct {
 // NewRelay checks the configuration and returns a relay. All problems are in one error. Nothing is connected yet.
 func NewRelay(cfg Config) (*Relay, error) {
 	var problems []error
-	if cfg.Source == nil {
-		problems = append(problems, errors.New("Source is missing"))
+	if isNil(cfg.Source) {
+		problems, cfg.Source = append(problems, errors.New("Source is missing")), nil
+	} else if t, ok := cfg.Source.(Topology); ok {
+		if list := t.Servers(); len(list) == 0 || slices.ContainsFunc(list, func(s Server) bool { return isNil(s.Source) }) {
+			problems, cfg.Source = append(problems, fmt.Errorf("Source is a %T of %d servers, want at least one, and a Source of each", t, len(list))), nil
+		}
 	}
-	if cfg.Log == nil {
-		problems = append(problems, errors.New("Log is missing"))
+	if isNil(cfg.Log) {
+		problems, cfg.Log = append(problems, errors.New("Log is missing")), nil
 	}
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = defaultMaxBytes
@@ -163,6 +168,12 @@ func NewRelay(cfg Config) (*Relay, error) {
 	}
 	cfg.Logger = log
 	return &Relay{cfg: cfg, rules: rules, log: log}, nil
+}
+
+// isNil tells of an interface that holds nothing, or a nil pointer.
+func isNil(v any) bool {
+	of := reflect.ValueOf(v)
+	return !of.IsValid() || of.Kind() == reflect.Pointer && of.IsNil()
 }
 
 // Backoff between sessions after an error that may pass.

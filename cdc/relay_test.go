@@ -291,3 +291,19 @@ func TestNewRelayNamesEveryProblem(t *testing.T) {
 		}
 	}
 }
+
+// TestNewRelayNil: a nil pointer is a missing source or log, as nil is, and so is a topology without servers; nothing panics.
+func TestNewRelayNil(t *testing.T) {
+	source, log := newSource(t, 0), eventstore.NewMemoryLog()
+	for want, cfg := range map[string]cdc.Config{
+		"Source is missing":      {Source: (*cdc.MemorySource)(nil), Log: log},
+		"Log is missing":         {Source: source, Log: (*eventstore.MemoryLog)(nil), Standby: true},
+		"of 0 servers":           {Source: &topology{Source: source}, Log: log},
+		"of 1 servers":           {Source: &topology{Source: source, servers: []cdc.Server{{Name: "a"}}}, Log: log},
+		"Signals needs a Source": {Source: (*topology)(nil), Log: log, Snapshot: cdc.SnapshotConfig{Signals: "shop.signals"}},
+	} {
+		if _, err := cdc.NewRelay(cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}

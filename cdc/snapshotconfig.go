@@ -51,6 +51,8 @@ func (c *SnapshotConfig) validate(source Source) error {
 			problems = append(problems, fmt.Errorf("Snapshot.Signals needs a Source that is a SnapshotSource, %T is none", source))
 		} else if filter := reads.Filter(); !filter.Match(schema, table) {
 			problems = append(problems, fmt.Errorf("Snapshot.Signals: the source's filter does not capture %s", c.Signals))
+		} else if c.Mode == SnapshotNever {
+			problems = append(problems, errors.New("Snapshot.Signals needs Snapshot.Mode SnapshotMissing: with SnapshotNever nothing is read"))
 		}
 	}
 	if c.Mode < SnapshotMissing || c.Mode > SnapshotNever {

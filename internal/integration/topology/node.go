@@ -36,32 +36,8 @@ func startCluster(ctx context.Context, kind servers.Kind, n int, logf func(strin
 			err = errors.Join(err, c.close())
 		}
 	}()
-	args = append(args, "--relay-log=relay", "--log-slave-updates", "--net-write-timeout=600")
-	if kind == servers.MySQL {
-		args[len(args)-2] = "--log-replica-updates"
-	}
-	started := make([]*servers.Server, n)
-	errs := make([]error, n)
-	var starting sync.WaitGroup
-	for i := range n {
-		starting.Go(func() { started[i], errs[i] = servers.Start(ctx, kind, servers.Options{Args: args, Logf: logf}) })
-	}
-	starting.Wait()
-	for i, s := range started {
-		if s != nil {
-			c.nodes = append(c.nodes, &node{Server: s, name: fmt.Sprint("server ", i+1)})
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := c.add(ctx, n, logf, args...); err != nil {
 		return nil, err
-	}
-	for _, node := range c.nodes {
-		if node.proxy, err = faults.NewProxy(node.Address().HostPort()); err != nil {
-			return nil, err
-		}
-		if node.admin, err = sql.Open("mysql", node.Address().DSN("")); err != nil {
-			return nil, err
-		}
 	}
 	c.primary = c.nodes[0]
 	for _, replica := range c.nodes[1:] {
@@ -70,6 +46,39 @@ func startCluster(ctx context.Context, kind servers.Kind, n int, logf func(strin
 		}
 	}
 	return c, nil
+}
+
+// add starts n more servers, which follow nobody.
+func (c *cluster) add(ctx context.Context, n int, logf func(string, ...any), args ...string) (err error) {
+	args = append(args, "--relay-log=relay", "--log-slave-updates", "--net-write-timeout=600")
+	if c.kind == servers.MySQL {
+		args[len(args)-2] = "--log-replica-updates"
+	}
+	started := make([]*servers.Server, n)
+	errs := make([]error, n)
+	var starting sync.WaitGroup
+	for i := range n {
+		starting.Go(func() { started[i], errs[i] = servers.Start(ctx, c.kind, servers.Options{Args: args, Logf: logf}) })
+	}
+	starting.Wait()
+	had := len(c.nodes)
+	for _, s := range started {
+		if s != nil {
+			c.nodes = append(c.nodes, &node{Server: s, name: fmt.Sprint("server ", len(c.nodes)+1)})
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for _, node := range c.nodes[had:] {
+		if node.proxy, err = faults.NewProxy(node.Address().HostPort()); err != nil {
+			return err
+		}
+		if node.admin, err = sql.Open("mysql", node.Address().DSN("")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *cluster) close() error {
@@ -111,14 +120,14 @@ func (c *cluster) executed(ctx context.Context, n *node) (string, error) {
 	return n.value(ctx, "SELECT @@GLOBAL.gtid_executed")
 }
 
-// follow makes a node a replica of another by GTID, also when it was a primary.
+// follow makes a node a replica of another by GTID, also when it was a primary, or was restored from a backup (gtid_slave_pos).
 func (c *cluster) follow(ctx context.Context, n, source *node) error {
 	host, port, err := net.SplitHostPort(source.Address().HostPort())
 	if err != nil {
 		return err
 	}
 	if c.kind == servers.MariaDB {
-		return n.exec(ctx, "STOP SLAVE", "SET GLOBAL gtid_slave_pos = @@GLOBAL.gtid_binlog_pos",
+		return n.exec(ctx, "STOP SLAVE", "SET GLOBAL gtid_slave_pos = IF(@@GLOBAL.gtid_binlog_pos = '', @@GLOBAL.gtid_slave_pos, @@GLOBAL.gtid_binlog_pos)",
 			fmt.Sprintf("CHANGE MASTER TO MASTER_HOST='%s', MASTER_PORT=%s, MASTER_USER='root', MASTER_PASSWORD='', MASTER_CONNECT_RETRY=1, MASTER_USE_GTID=slave_pos", host, port),
 			"START SLAVE")
 	}

@@ -1,11 +1,9 @@
 package topology
 
 import (
-	"database/sql"
 	"errors"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/millrace-go/millrace/cdc"
 	"github.com/millrace-go/millrace/eventstore"
@@ -13,12 +11,12 @@ import (
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
 
-// TestOperations does what docs/operations.md describes, on one log: a table is added, the relay is moved, and the server is replaced by
-// its upgraded copy, which the relay knows by another address only.
+// TestOperations does what docs/operations.md describes, on one log: a relay begins, a table is added, and the relay
+// is moved. Addresses of two flavors are refused.
 func TestOperations(t *testing.T) {
 	onEach(t, func(t *testing.T, cfg Config) {
 		ctx := t.Context()
-		r, err := newRig(ctx, cfg, 2)
+		r, err := newRig(ctx, cfg, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,23 +31,22 @@ func TestOperations(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		blue, green := r.nodes[0], r.nodes[1]
-
-		must(r.use("shop.mark", blue))
+		server := r.primary
+		must(r.use("shop.mark", server))
 		r.start(ctx)
 		must(r.burst(ctx), r.arrived(ctx), r.finish())
 		added, found, err := r.log.Head(ctx)
 		if must(err); !found {
 			t.Fatal("the log has no watermark")
 		}
-		must(r.use("shop.*", blue)) // adding a table
+		must(r.use("shop.*", server)) // adding a table
 		r.start(ctx)
 		must(r.burst(ctx), r.arrived(ctx))
 
 		old := r.ended // moving the relay: a second one begins, wherever it runs
 		stopOld := r.stop
 		defer stopOld()
-		must(r.use("shop.*", blue))
+		must(r.use("shop.*", server))
 		r.start(ctx)
 		must(r.burst(ctx))
 		if err := <-old; !errors.Is(err, eventstore.ErrFenced) {
@@ -57,13 +54,7 @@ func TestOperations(t *testing.T) {
 		}
 		must(r.arrived(ctx), r.finish())
 
-		must(r.burst(ctx), r.caughtUp(ctx, green), r.promote(ctx, green)) // blue/green
-		must(blue.Stop(ctx))
-		must(r.use("shop.*", green))
-		r.start(ctx)
-		must(r.burst(ctx), r.arrived(ctx), r.finish())
-
-		binlog, err := r.transactions(ctx, green)
+		binlog, err := r.transactions(ctx, server)
 		must(err)
 		covers, err := added.Position.Contains()
 		must(err)
@@ -79,21 +70,7 @@ func TestOperations(t *testing.T) {
 			t.Errorf("got %+v", result)
 		}
 
-		// A server with another history. A fresh one has none before its first statement.
-		r.catchUp = time.Second
-		stranger := servers.Find(t, cfg.Kind)
-		admin, err := sql.Open("mysql", stranger.DSN(""))
-		must(err)
-		_, err = admin.ExecContext(ctx, "DROP DATABASE IF EXISTS millrace_of_nobody")
-		must(err, admin.Close())
-		foreign, err := r.newRelay("shop.*", []string{stranger.HostPort()})
-		must(err)
-		err = foreign.Run(ctx)
-		if !errors.Is(err, cdc.ErrSourceBehind) && !errors.Is(err, cdc.ErrForeignServer) || cfg.Kind == servers.MySQL && !errors.Is(err, cdc.ErrForeignServer) {
-			t.Errorf("on a foreign server: got %v", err)
-		}
-		t.Logf("on a foreign server: %v", err)
-		both, err := r.newRelay("shop.*", []string{green.proxy.Addr(), servers.Find(t, other(cfg.Kind)).HostPort()})
+		both, err := r.newRelay("shop.*", []string{server.proxy.Addr(), servers.Find(t, other(cfg.Kind)).HostPort()})
 		must(err)
 		if err := both.Run(ctx); err == nil || errors.Is(err, cdc.ErrUnavailable) {
 			t.Errorf("on servers of two flavors: got %v", err)

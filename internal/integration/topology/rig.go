@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -37,6 +38,7 @@ type rig struct {
 	relay    *cdc.Relay
 	catchUp  time.Duration
 	snapshot cdc.SnapshotConfig
+	logger   *slog.Logger // of the relay and its source
 
 	recorded supervise.Pulse // something happened to the relay
 	ended    chan error
@@ -82,12 +84,12 @@ func (r *rig) use(tables string, nodes ...*node) error {
 
 func (r *rig) newRelay(tables string, addrs []string) (*cdc.Relay, error) {
 	source, err := binlog.New(binlog.Config{Addr: addrs[0], Addrs: addrs[1:], User: servers.CDCUser, Password: servers.CDCPassword,
-		Filter: cdc.Filter{Include: []string{tables}}, MaxSliceBytes: 16 << 10, HeartbeatPeriod: 500 * time.Millisecond})
+		Filter: cdc.Filter{Include: []string{tables}}, MaxSliceBytes: 16 << 10, HeartbeatPeriod: 500 * time.Millisecond, Logger: r.logger})
 	if err != nil {
 		return nil, err
 	}
 	return cdc.NewRelay(cdc.Config{Source: source, Log: r.log, FlushBytes: 32 << 10, CatchUp: r.catchUp, WatchPeriod: 2 * time.Second, Snapshot: r.snapshot,
-		Hooks: r.hooks()})
+		Logger: r.logger, Hooks: r.hooks()})
 }
 
 func (r *rig) hooks() cdc.Hooks {
