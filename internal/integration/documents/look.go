@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/http"
 
+	"github.com/millrace-go/millrace/internal/integration/elasticapi"
 	"github.com/millrace-go/millrace/projector"
 )
 
@@ -50,7 +52,7 @@ func (r *run) lookAt(ctx context.Context, s store, m *readModel) error {
 		r.evidence.seen[sighting{s.kind(), docKey{m.name, id}, version, sum}] = true
 		return nil
 	})
-	if status, ok := errors.AsType[*statusError](err); ok && (status.status == 404 || status.status == 503) {
+	if refused, ok := errors.AsType[*elasticapi.Error](err); ok && (refused.Status == http.StatusNotFound || refused.Status == http.StatusServiceUnavailable) {
 		return nil // it is not made yet
 	}
 	return err

@@ -1,18 +1,16 @@
 package documents
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"github.com/millrace-go/millrace/internal/integration/elasticapi"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 	"github.com/millrace-go/millrace/projector"
 	"github.com/millrace-go/millrace/projector/elastic"
@@ -42,7 +40,7 @@ type store interface {
 
 // open connects to both.
 func (p place) open() (stores []store, err error) {
-	e := &elasticStore{place: p}
+	e := &elasticStore{place: p, api: elasticapi.Client{URL: p.Elastic}}
 	if e.own, err = elastic.New(elastic.Config{Addresses: []string{p.Elastic}, ProgressIndex: p.Name + "-progress"}); err != nil {
 		return nil, err
 	}
@@ -60,6 +58,7 @@ func (p place) open() (stores []store, err error) {
 type elasticStore struct {
 	place
 	own *elastic.Sink
+	api elasticapi.Client
 }
 
 func (s *elasticStore) kind() servers.Kind   { return servers.Elasticsearch }
@@ -72,7 +71,7 @@ func (s *elasticStore) target(model string) projector.Target {
 
 func (s *elasticStore) public(ctx context.Context, model string, each func(string, []byte) error) error {
 	name := s.Name + "-" + model
-	if err := s.call(ctx, "POST", "/"+name+"/_refresh", "", nil); err != nil {
+	if err := s.api.Call(ctx, "POST", "/"+name+"/_refresh", "", nil); err != nil {
 		return err
 	}
 	return s.scroll(ctx, name, func(id string, _ projector.Version, body []byte) error { return each(id, body) })
@@ -106,7 +105,7 @@ func (s *elasticStore) scroll(ctx context.Context, name string, each func(string
 		}
 	}
 	var p page
-	err := s.call(ctx, "POST", "/"+name+"/_search?scroll=1m", `{"size": 2000, "sort": ["_doc"], "version": true}`, &p)
+	err := s.api.Call(ctx, "POST", "/"+name+"/_search?scroll=1m", `{"size": 2000, "sort": ["_doc"], "version": true}`, &p)
 	for err == nil && len(p.Hits.Hits) > 0 {
 		for _, h := range p.Hits.Hits {
 			if err := each(h.ID, h.Version, h.Source); err != nil {
@@ -115,57 +114,25 @@ func (s *elasticStore) scroll(ctx context.Context, name string, each func(string
 		}
 		scroll := p.Scroll
 		p = page{}
-		err = s.call(ctx, "POST", "/_search/scroll", fmt.Sprintf(`{"scroll": "1m", "scroll_id": %q}`, scroll), &p)
+		err = s.api.Call(ctx, "POST", "/_search/scroll", fmt.Sprintf(`{"scroll": "1m", "scroll_id": %q}`, scroll), &p)
 	}
 	if p.Scroll != "" {
-		err = errors.Join(err, s.call(ctx, "DELETE", "/_search/scroll", fmt.Sprintf(`{"scroll_id": %q}`, p.Scroll), nil))
+		err = errors.Join(err, s.api.Call(ctx, "DELETE", "/_search/scroll", fmt.Sprintf(`{"scroll_id": %q}`, p.Scroll), nil))
 	}
 	return err
 }
 
 func (s *elasticStore) remove(ctx context.Context) error {
 	var names map[string]any
-	if err := s.call(ctx, "GET", "/"+s.Name+"-*?ignore_unavailable=true", "", &names); err != nil {
+	if err := s.api.Call(ctx, "GET", "/"+s.Name+"-*?ignore_unavailable=true", "", &names); err != nil {
 		return err
 	}
 	var errs []error
 	for name := range names {
-		errs = append(errs, s.call(ctx, "DELETE", "/"+name, "", nil))
+		errs = append(errs, s.api.Call(ctx, "DELETE", "/"+name, "", nil))
 	}
 	return errors.Join(errs...)
 }
-
-func (s *elasticStore) call(ctx context.Context, method, path, body string, out any) error {
-	req, err := http.NewRequestWithContext(ctx, method, s.Elastic+path, bytes.NewReader([]byte(body)))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		return err
-	}
-	if res.StatusCode > 299 {
-		return &statusError{res.StatusCode, fmt.Sprintf("%s %s: %s: %.300s", method, path, res.Status, text)}
-	}
-	if out == nil {
-		return nil
-	}
-	return json.Unmarshal(text, out)
-}
-
-// statusError is what Elasticsearch says when it does not do what it was asked for.
-type statusError struct {
-	status int
-	text   string
-}
-
-func (e *statusError) Error() string { return e.text }
 
 // mongoStore is MongoDB by the plain driver.
 type mongoStore struct {

@@ -3,9 +3,9 @@ package servers
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +18,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/millrace-go/millrace/internal/integration/elasticapi"
 )
 
 // A client uses a server as a user would: it writes one value, and reads it back, perhaps after the server was killed.
@@ -213,37 +215,18 @@ func readKafka(ctx context.Context, a Address) error {
 }
 
 func writeElastic(ctx context.Context, a Address) error {
-	_, err := elastic(ctx, http.MethodPut, a.Value+"/life/_doc/1", `{"v":"kept"}`)
-	return err
+	return elasticapi.Client{URL: a.Value}.Call(ctx, http.MethodPut, "/life/_doc/1", `{"v":"kept"}`, nil)
 }
 
 func readElastic(ctx context.Context, a Address) error {
-	got, err := elastic(ctx, http.MethodGet, a.Value+"/life/_source/1", "")
-	if err != nil {
+	var got json.RawMessage
+	if err := (elasticapi.Client{URL: a.Value}).Call(ctx, http.MethodGet, "/life/_source/1", "", &got); err != nil {
 		return err
 	}
-	if got != `{"v":"kept"}` {
+	if string(got) != `{"v":"kept"}` {
 		return fmt.Errorf("read back %s", got)
 	}
 	return nil
-}
-
-func elastic(ctx context.Context, method, url, body string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
-	if err != nil {
-		return "", err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode >= 300 {
-		err = fmt.Errorf("%s %s: HTTP status %d: %s", method, url, resp.StatusCode, text)
-	}
-	return string(text), err
 }
 
 func writeMongo(ctx context.Context, a Address) error {

@@ -1,14 +1,12 @@
 package sinks
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"testing"
 
+	"github.com/millrace-go/millrace/internal/integration/elasticapi"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 	"github.com/millrace-go/millrace/projector"
 	"github.com/millrace-go/millrace/projector/elastic"
@@ -22,7 +20,7 @@ const oneShard = `{"number_of_shards": 1, "number_of_replicas": 0}`
 
 // elasticEnv is the real server, seen by an HTTP client that is not the sink's.
 type elasticEnv struct {
-	url      string
+	elasticapi.Client
 	sink     *elastic.Sink
 	progress string
 }
@@ -35,8 +33,8 @@ func newElastic(t testing.TB, change ...func(*elastic.Config)) *elasticEnv {
 
 func newElasticAt(t testing.TB, url string, change ...func(*elastic.Config)) *elasticEnv {
 	t.Helper()
-	e := &elasticEnv{url: url, progress: uniqueName() + "-progress"}
-	cfg := elastic.Config{Addresses: []string{e.url}, ProgressIndex: e.progress}
+	e := &elasticEnv{Client: elasticapi.Client{URL: url}, progress: uniqueName() + "-progress"}
+	cfg := elastic.Config{Addresses: []string{e.URL}, ProgressIndex: e.progress}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -62,34 +60,9 @@ func (e *elasticEnv) target(t testing.TB, options ...elastic.Option) projector.T
 }
 
 func (e *elasticEnv) delete(t testing.TB, index string) {
-	if err := e.call(context.Background(), "DELETE", "/"+index+"?ignore_unavailable=true", "", nil); err != nil {
+	if err := e.Call(context.Background(), "DELETE", "/"+index+"?ignore_unavailable=true", "", nil); err != nil {
 		t.Errorf("clean up: %v", err)
 	}
-}
-
-// call makes a request of the server.
-func (e *elasticEnv) call(ctx context.Context, method, path, body string, out any) error {
-	req, err := http.NewRequestWithContext(ctx, method, e.url+path, bytes.NewReader([]byte(body)))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		return err
-	}
-	if res.StatusCode > 299 {
-		return fmt.Errorf("%s %s: %s: %s", method, path, res.Status, text)
-	}
-	if out == nil {
-		return nil
-	}
-	return json.Unmarshal(text, out)
 }
 
 func (e *elasticEnv) harness() projectortest.Harness {
@@ -98,22 +71,22 @@ func (e *elasticEnv) harness() projectortest.Harness {
 		Target:  func(t *testing.T) projector.Target { return e.target(t) },
 		Refused: []byte(`{"n": "not a number"}`),
 		Search: func(ctx context.Context, t projector.Target) (map[string][]byte, error) {
-			if err := e.call(ctx, "POST", "/"+t.Name+"/_refresh", "", nil); err != nil {
+			if err := e.Call(ctx, "POST", "/"+t.Name+"/_refresh", "", nil); err != nil {
 				return nil, err
 			}
 			return e.search(ctx, t.Name)
 		},
 		Drop: func(ctx context.Context, t projector.Target, generation uint64) error {
-			return e.call(ctx, "DELETE", fmt.Sprintf("/%s__g%d", t.Name, generation), "", nil)
+			return e.Call(ctx, "DELETE", fmt.Sprintf("/%s__g%d", t.Name, generation), "", nil)
 		},
 		Reopen: func(ctx context.Context, t projector.Target, generation uint64) error {
 			index := fmt.Sprintf("/%s__g%d", t.Name, generation)
 			for _, step := range []string{"/_flush", "/_close", "/_open?wait_for_active_shards=1"} {
-				if err := e.call(ctx, "POST", index+step, "", nil); err != nil {
+				if err := e.Call(ctx, "POST", index+step, "", nil); err != nil {
 					return err
 				}
 			}
-			return e.call(ctx, "GET", "/_cluster/health"+index+"?wait_for_status=yellow", "", nil)
+			return e.Call(ctx, "GET", "/_cluster/health"+index+"?wait_for_status=yellow", "", nil)
 		},
 	}
 }
@@ -128,7 +101,7 @@ func (e *elasticEnv) search(ctx context.Context, name string) (map[string][]byte
 			}
 		}
 	}
-	if err := e.call(ctx, "POST", "/"+name+"/_search", `{"size": 10000, "query": {"match_all": {}}}`, &reply); err != nil {
+	if err := e.Call(ctx, "POST", "/"+name+"/_search", `{"size": 10000, "query": {"match_all": {}}}`, &reply); err != nil {
 		return nil, err
 	}
 	found := map[string][]byte{}

@@ -61,13 +61,13 @@ func TestElasticBlocked(t *testing.T) {
 	}
 	index := "/" + target.Name + "__g1"
 	setting := func(value string) func() error {
-		return func() error { return e.call(t.Context(), "PUT", index+"/_settings", value, nil) }
+		return func() error { return e.Call(t.Context(), "PUT", index+"/_settings", value, nil) }
 	}
 	version := projector.Version(1)
 	for name, c := range map[string]struct{ block, release func() error }{
 		"closed": {
-			func() error { return e.call(t.Context(), "POST", index+"/_close", "", nil) },
-			func() error { return e.call(t.Context(), "POST", index+"/_open?wait_for_active_shards=1", "", nil) },
+			func() error { return e.Call(t.Context(), "POST", index+"/_close", "", nil) },
+			func() error { return e.Call(t.Context(), "POST", index+"/_open?wait_for_active_shards=1", "", nil) },
 		},
 		"disk full":   {setting(`{"index.blocks.read_only_allow_delete": true}`), setting(`{"index.blocks.read_only_allow_delete": null}`)},
 		"write block": {setting(`{"index.blocks.write": true}`), setting(`{"index.blocks.write": null}`)},
@@ -100,7 +100,7 @@ func TestElasticAliasGone(t *testing.T) {
 	alias := func(action, index string) {
 		t.Helper()
 		body := fmt.Sprintf(`{"actions":[{%q:{"index":%q,"alias":%q}}]}`, action, target.Name+index, target.Name+"__g1_write")
-		if err := e.call(t.Context(), "POST", "/_aliases", body, nil); err != nil {
+		if err := e.Call(t.Context(), "POST", "/_aliases", body, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -115,7 +115,7 @@ func TestElasticAliasGone(t *testing.T) {
 	alias("remove", "__g1")
 	_, err = write(t, e.sink, target, w)
 	wantError(t, err, false, "not prepared, or was deleted")
-	if err := e.call(t.Context(), "GET", "/"+target.Name+"__g1_write", "", nil); err == nil {
+	if err := e.Call(t.Context(), "GET", "/"+target.Name+"__g1_write", "", nil); err == nil {
 		t.Error("an index was made in the alias's place")
 	}
 	wantError(t, e.sink.Prepare(t.Context(), target, 1), false, "its alias", "_aliases")
@@ -127,7 +127,7 @@ func TestElasticPrepareRefuses(t *testing.T) {
 	create := func(t *testing.T, index, body string) {
 		t.Helper()
 		t.Cleanup(func() { e.delete(t, index) })
-		if err := e.call(t.Context(), "PUT", "/"+index, body, nil); err != nil {
+		if err := e.Call(t.Context(), "PUT", "/"+index, body, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -248,7 +248,7 @@ func tlsProxy(t *testing.T, server string, allow func(*http.Request) bool) (prox
 // TestElasticCheck: what is wrong with the server or the account gives one clear error, and the password is in none.
 func TestElasticCheck(t *testing.T) {
 	direct := newElastic(t)
-	proxy, trusted, _ := tlsProxy(t, direct.url, func(r *http.Request) bool {
+	proxy, trusted, _ := tlsProxy(t, direct.URL, func(r *http.Request) bool {
 		return strings.EqualFold(r.Header.Get("Authorization"), "ApiKey a2V5")
 	})
 	fake := func(t *testing.T, header, body string) string {
