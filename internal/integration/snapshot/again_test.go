@@ -86,7 +86,8 @@ func TestAskedFor(t *testing.T) {
 // A request is in the log: a relay that is killed before it is done, and in the middle, goes on with it.
 func TestAskedForSurvives(t *testing.T) {
 	onEach(t, func(t *testing.T, cfg Config) {
-		cfg.Rows, cfg.ChunkRows, cfg.RowsPerSecond = 6000, 100, 6000
+		cfg.Rows, cfg.RowsPerSecond = 6000, 6000
+		cfg.smallFlushes()
 		r := begin(t, cfg, kinds[:1])
 		if err := r.db.exec(t.Context(), "CREATE TABLE work.live (id INT PRIMARY KEY, schema_name VARCHAR(64), table_name VARCHAR(64), row_filter TEXT)"); err != nil {
 			t.Fatal(err)
@@ -109,8 +110,10 @@ func TestAskedForSurvives(t *testing.T) {
 			}
 			must(r.await(ctx, func() bool { return r.request("signal 7").Done }))
 		})
-		if v := r.ends(t); v.Repeated < 3000 {
-			t.Errorf("%d rows were read again, want at least the 3000 that the signal asks for", v.Repeated)
+		v := r.ends(t)
+		t.Logf("%d rows were read again in %d sessions, 3000 for the signal, and at most %d may be", v.Repeated, r.sessions.Load(), r.inDoubt())
+		if again := v.Repeated - 3000; again < 0 || again > r.inDoubt() {
+			t.Errorf("%d rows were read again, want the 3000 that the signal asks for and at most %d", v.Repeated, r.inDoubt())
 		}
 	})
 }

@@ -21,6 +21,8 @@ type Config struct {
 	Hot int
 	// ChunkRows bounds a chunk. Default: the relay's.
 	ChunkRows int
+	// FlushBytes bounds a flush. Default: the relay's.
+	FlushBytes int
 	// Readers is how many chunks are read at a time. Default: the relay's.
 	Readers int
 	// Eager: chunks do not yield to the stream. [Run] and [RunSize] always have them so: several are on their way at a time then.
@@ -62,7 +64,7 @@ func (c Config) withDefaults() (Config, error) {
 		value *int
 		byDef int
 	}{
-		{"Rows", &c.Rows, 1_000_000}, {"Hot", &c.Hot, 2000}, {"ChunkRows", &c.ChunkRows, 0}, {"Readers", &c.Readers, 0}, {"Again", &c.Again, 50}, {"Kills", &c.Kills, 0},
+		{"Rows", &c.Rows, 1_000_000}, {"Hot", &c.Hot, 2000}, {"ChunkRows", &c.ChunkRows, 0}, {"FlushBytes", &c.FlushBytes, 0}, {"Readers", &c.Readers, 0}, {"Again", &c.Again, 50}, {"Kills", &c.Kills, 0},
 		{"Clients", &c.Clients, 6}, {"BinlogBytes", &c.BinlogBytes, 16 << 20},
 	} {
 		if *n.value < 0 {

@@ -24,6 +24,7 @@ const RelayChild = "snapshot-relay"
 type task struct {
 	Flavor, Addr, Broker, Pipeline string
 	Include                        []string
+	FlushBytes                     int
 	Snapshot                       cdc.SnapshotConfig
 }
 
@@ -85,7 +86,7 @@ func (t task) relay(ctx context.Context) error {
 		_ = out.Encode(e) // the supervisor may be gone
 	}
 	relay, err := cdc.NewRelay(cdc.Config{
-		Source: source, Log: log, Logger: logger, Snapshot: t.Snapshot,
+		Source: source, Log: log, Logger: logger, FlushBytes: t.FlushBytes, Snapshot: t.Snapshot,
 		Hooks: cdc.Hooks{
 			Began:        func(i cdc.BeginInfo) { say(event{Kind: eventBegan, CSN: i.CSN}) },
 			TailFinished: func(i cdc.TailInfo) { say(event{Kind: eventTail, CSN: i.CSN, Tail: i.Transactions}) },

@@ -33,7 +33,7 @@ type run struct {
 	signals  string          // its table of signals
 	progress supervise.Pulse // the relay's process has said something
 
-	kills, tails, retries, peak, chunks, discarded atomic.Int64
+	kills, sessions, tails, retries, peak, chunks, discarded atomic.Int64
 
 	mu       sync.Mutex
 	read     map[string]uint64 // rows of the first snapshots, by table
@@ -144,7 +144,7 @@ func (r *run) changes(ctx context.Context) error {
 // startRelay starts the relay's process, which captures tables, and returns what ends it in good order. If it ends otherwise it calls fail.
 func (r *run) startRelay(fail context.CancelCauseFunc, tables string) (stop func()) {
 	r.include = []string{schemaName + "." + tables}
-	r.relay = supervise.NewProcess(RelayChild, task{Flavor: string(r.cfg.Kind), Include: r.include, Addr: r.db.addr(), Broker: r.broker, Pipeline: r.pipeline,
+	r.relay = supervise.NewProcess(RelayChild, task{Flavor: string(r.cfg.Kind), Include: r.include, Addr: r.db.addr(), Broker: r.broker, Pipeline: r.pipeline, FlushBytes: r.cfg.FlushBytes,
 		Snapshot: cdc.SnapshotConfig{Readers: r.cfg.Readers, Eager: r.cfg.Eager, ChunkRows: r.cfg.ChunkRows, RowsPerSecond: r.cfg.RowsPerSecond, MaxLag: r.cfg.MaxLag, Signals: r.signals}}, r.cfg.Log, r.heard)
 	ended := make(chan struct{})
 	go func() {
@@ -163,6 +163,8 @@ func (r *run) heard(line []byte) (working bool) {
 		return false // the torn last line of one that was killed
 	}
 	switch e.Kind {
+	case eventBegan:
+		r.sessions.Add(1)
 	case eventTail:
 		if e.Tail > 0 {
 			r.tails.Add(1)

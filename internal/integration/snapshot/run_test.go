@@ -99,10 +99,22 @@ func (r *run) ends(t *testing.T) *Verdict {
 	return &c.Verdict
 }
 
-// A relay that was killed goes on with the chunk it was at: it reads hardly a row twice.
+// inDoubt is how many rows may have been read again at most. What a relay's session leaves in doubt is one flush, the one that it was appending: its
+// rows may be in the log, and no watermark says that they are. A flush takes chunks until it has FlushBytes, and a record counts for at least rowBytes.
+func (r *run) inDoubt() int {
+	const rowBytes = 256
+	flush := (r.cfg.FlushBytes+rowBytes-1)/rowBytes - 1 + r.cfg.ChunkRows
+	return (int(r.sessions.Load()) - 1) * flush
+}
+
+// smallFlushes makes a flush of hardly more than one chunk.
+func (c *Config) smallFlushes() { c.ChunkRows, c.FlushBytes = 100, 32<<10 }
+
+// A relay that was killed goes on with the chunk it was at: it reads no row twice but those of the flush under way.
 func TestResume(t *testing.T) {
 	onEach(t, func(t *testing.T, cfg Config) {
-		cfg.Rows, cfg.ChunkRows, cfg.RowsPerSecond = 8000, 100, 8000
+		cfg.Rows, cfg.RowsPerSecond = 8000, 8000
+		cfg.smallFlushes()
 		r := begin(t, cfg, kinds[:1])
 		r.with(t, "*", func(ctx context.Context) {
 			for _, rows := range []uint64{2000, 4000, 6000} {
@@ -116,8 +128,9 @@ func TestResume(t *testing.T) {
 			}
 		})
 		v := r.ends(t)
-		if again := v.Reads - v.Rows; again > 6000 { // from the beginning, that would be 12,000; what a flush under way had may be long on a busy machine
-			t.Errorf("%d rows were read again after three kills: it does not go on where it was", again)
+		t.Logf("%d rows were read again in %d sessions, at most %d may be", v.Reads-v.Rows, r.sessions.Load(), r.inDoubt())
+		if again := v.Reads - v.Rows; again < 0 || again > r.inDoubt() {
+			t.Errorf("%d rows were read again after three kills, want at most %d", again, r.inDoubt())
 		}
 	})
 }
@@ -136,7 +149,7 @@ func TestTableJoins(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := r.db.exec(ctx, "UPDATE work.pair SET i = i + 1 WHERE a < 11", "CREATE DATABASE outside", "CREATE TABLE outside.hot (id INT PRIMARY KEY, v VARCHAR(100), i INT NOT NULL)",
-				"INSERT INTO outside.hot VALUES (1, 'from outside', 1), (2, 'from outside', 2)", "RENAME TABLE outside.hot TO work.hot", "UPDATE work.hot SET i = 3 WHERE id = 1"); err != nil {
+				"INSERT INTO outside.hot VALUES (1, 'from outside', 1), (2, 'from outside', 2)", "UPDATE outside.hot SET i = 3 WHERE id = 1", "RENAME TABLE outside.hot TO work.hot"); err != nil {
 				t.Fatal(err)
 			}
 			if err := r.caughtUp(ctx); err != nil {
@@ -144,7 +157,7 @@ func TestTableJoins(t *testing.T) {
 			}
 		})
 		v := r.ends(t)
-		if want := 2*5000 - 100 + 2; v.Reads != want && v.Reads != want-1 { // the row of hot that changes beside the chunk may be in the log by its change alone
+		if want := 2*5000 - 100 + 2; v.Reads != want {
 			t.Errorf("%d rows were read, want each once, %d", v.Reads, want)
 		}
 	})
@@ -153,13 +166,14 @@ func TestTableJoins(t *testing.T) {
 // A relay that takes over in the middle of a snapshot, wherever it runs, goes on with it; the first one is fenced off.
 func TestMovedInSnapshot(t *testing.T) {
 	onEach(t, func(t *testing.T, cfg Config) {
-		cfg.Rows, cfg.ChunkRows, cfg.RowsPerSecond = 6000, 100, 4000
+		cfg.Rows, cfg.RowsPerSecond = 6000, 4000
+		cfg.smallFlushes()
 		r := begin(t, cfg, kinds[:1])
 		first, fail := context.WithCancelCause(t.Context())
 		defer fail(nil)
 		stop := r.startRelay(fail, "*")
 		defer stop()
-		if err := r.await(first, func() bool { return r.rows("plain") >= 4000 }); err != nil {
+		if err := r.await(first, func() bool { return r.rows("plain") >= 2000 }); err != nil {
 			t.Fatal(err)
 		}
 		r.with(t, "*", func(context.Context) {
@@ -168,8 +182,10 @@ func TestMovedInSnapshot(t *testing.T) {
 				t.Errorf("the first relay ended with %v", err)
 			}
 		})
-		if v := r.ends(t); v.Reads-v.Rows >= 4000 { // from the beginning
-			t.Errorf("%d rows were read of %d", v.Reads, v.Rows)
+		v := r.ends(t)
+		t.Logf("%d rows were read again in %d sessions, at most %d may be", v.Reads-v.Rows, r.sessions.Load(), r.inDoubt())
+		if again := v.Reads - v.Rows; again < 0 || again > r.inDoubt() {
+			t.Errorf("%d rows were read again, want at most %d", again, r.inDoubt())
 		}
 	})
 }
