@@ -1,9 +1,12 @@
 package environ
 
 import (
+	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace-go/millrace/internal/integration/servers"
 )
@@ -37,5 +40,43 @@ func TestSettingsThatAreWrong(t *testing.T) {
 	s.Databases()
 	if len(s.problems) != 3 {
 		t.Errorf("problems are %v, want three", s.problems)
+	}
+}
+
+func TestArguments(t *testing.T) {
+	for _, c := range []struct {
+		parts, args, want []string
+		fails             bool
+	}{
+		{nil, nil, nil, false},
+		{nil, []string{"x"}, nil, true},
+		{[]string{"a", "b"}, nil, []string{"a", "b"}, false},
+		{[]string{"a", "b"}, []string{"b"}, []string{"b"}, false},
+		{[]string{"a", "b"}, []string{"b", "c"}, []string{"b", "c"}, true},
+	} {
+		var s Settings
+		var got []string
+		if c.parts != nil {
+			s.Parts(&got, c.parts...)
+		}
+		if err := s.arguments(c.args); (err != nil) != c.fails || !slices.Equal(got, c.want) {
+			t.Errorf("parts %q, arguments %q: got %q, %v", c.parts, c.args, got, err)
+		}
+	}
+}
+
+func TestDurationSeedVerbose(t *testing.T) {
+	t.Setenv("STOP", "90")
+	t.Setenv("SEED", "7")
+	t.Setenv("VERBOSE", "1")
+	var s Settings
+	var stop time.Duration
+	var seed uint64
+	var log io.Writer
+	s.Duration(&stop, "STOP", 1, time.Second, "")
+	s.Seed(&seed, "")
+	s.Verbose(&log, "")
+	if stop != 90*time.Second || seed != 7 || log != os.Stderr || len(s.problems) > 0 {
+		t.Errorf("stop %v, seed %d, log %v, problems %v", stop, seed, log, s.problems)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"time"
 
 	"github.com/millrace-go/millrace/internal/integration/environ"
@@ -27,34 +26,19 @@ func run() int {
 		return exactlyonce.Child()
 	}
 	cfg := exactlyonce.Config{Out: os.Stdout}
+	var outage exactlyonce.Outage
 	var settings environ.Settings
-	var seed, loud, minutes, patience, stop, down, downRows int
-	settings.Number(&seed, "SEED", 0, "seed of load and faults; default by chance")
+	settings.Seed(&cfg.Seed, "load and faults")
 	settings.Number(&cfg.Kills, "KILLS", 50, "how often a relay is killed or replaced on each server, beside half as many other faults; default 50")
 	settings.Number(&cfg.Changes, "CHANGES", 0, "rows that each server's clients change, at least; default 110000")
-	settings.Number(&minutes, "DEADLINE", 60, "minutes that each server's run may take; default 60")
-	settings.Number(&loud, "VERBOSE", 0, "1: the relays' own log on standard error")
-	settings.Number(&patience, "PATIENCE", 180, "seconds that the relays may take for anything; default 180")
-	settings.Number(&stop, "STOP", 60, "seconds that a leader is stopped which a standby has replaced; default 60")
-	settings.Number(&down, "OUTAGE", 0, "seconds that Kafka is down as a whole under load, instead of the other faults")
-	settings.Number(&downRows, "OUTAGE_ROWS", 60_000, "rows of 3,500 bytes that the clients commit meanwhile, at least; default 60000")
-	cfg.Patience = time.Duration(patience) * time.Second
-	cfg.Seed, cfg.Stop, cfg.Deadline = uint64(seed), time.Duration(stop)*time.Second, time.Duration(minutes)*time.Minute
-	if loud > 0 {
-		cfg.Log = os.Stderr
-	}
+	settings.Duration(&cfg.Deadline, "DEADLINE", 60, time.Minute, "minutes that each server's run may take; default 60")
+	settings.Verbose(&cfg.Log, "the relays'")
+	settings.Duration(&cfg.Patience, "PATIENCE", 180, time.Second, "seconds that the relays may take for anything; default 180")
+	settings.Duration(&cfg.Stop, "STOP", 60, time.Second, "seconds that a leader is stopped which a standby has replaced; default 60")
+	settings.Duration(&outage.For, "OUTAGE", 0, time.Second, "seconds that Kafka is down as a whole under load, instead of the other faults")
+	settings.Number(&outage.Rows, "OUTAGE_ROWS", 60_000, "rows of 3,500 bytes that the clients commit meanwhile, at least; default 60000")
 	kinds := settings.Databases()
-	if err := settings.Err("exactlyonce"); err != nil {
-		fmt.Fprintln(os.Stderr, "exactlyonce:", err)
-		return 2
-	}
-	ctx, end := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer end()
-	if err := check(ctx, cfg, kinds, exactlyonce.Outage{For: time.Duration(down) * time.Second, Rows: downRows}); err != nil {
-		fmt.Fprintln(os.Stderr, "exactlyonce:", err)
-		return 1
-	}
-	return 0
+	return settings.Run("exactlyonce", func(ctx context.Context) error { return check(ctx, cfg, kinds, outage) })
 }
 
 func check(ctx context.Context, cfg exactlyonce.Config, kinds []servers.Kind, outage exactlyonce.Outage) (err error) {
@@ -63,32 +47,23 @@ func check(ctx context.Context, cfg exactlyonce.Config, kinds []servers.Kind, ou
 		return err
 	}
 	defer func() { err = errors.Join(err, brokers.Close()) }()
-	total, judged := &exactlyonce.Report{}, 0
-	for _, kind := range kinds {
-		cfg.Kind = kind
-		var report *exactlyonce.Report
-		var failed error
-		if outage.For > 0 {
-			report, failed = exactlyonce.RunOutage(ctx, brokers, cfg, outage)
-		} else {
-			report, failed = exactlyonce.Run(ctx, brokers, cfg)
+	run, details := exactlyonce.Run, (*exactlyonce.Report).Details
+	if outage.For > 0 {
+		run = func(ctx context.Context, brokers *exactlyonce.Brokers, cfg exactlyonce.Config) (*exactlyonce.Report, error) {
+			return exactlyonce.RunOutage(ctx, brokers, cfg, outage)
 		}
-		if report != nil {
-			details := report.Details()
-			if outage.For > 0 {
-				details = report.Memory()
-			}
-			fmt.Printf("%s: %s\n%s: %s\n", kind, details, kind, report)
-			total.Add(report)
-			judged++
-		}
-		err = errors.Join(err, failed)
-		if ctx.Err() != nil {
-			return err
-		}
+		details = (*exactlyonce.Report).Memory
 	}
-	if judged == len(kinds) {
-		fmt.Println(total)
+	reports, err := environ.Each(ctx, kinds, func(kind servers.Kind) (*exactlyonce.Report, error) {
+		cfg.Kind = kind
+		report, err := run(ctx, brokers, cfg)
+		if report != nil {
+			fmt.Printf("%s: %s\n", kind, details(report))
+		}
+		return report, err
+	})
+	if len(reports) == len(kinds) {
+		fmt.Println(environ.Total(reports))
 	}
 	return err
 }
