@@ -54,7 +54,7 @@ func testPartialJSON(t *testing.T, image string, compressed bool) {
 	from := d.executed(t)
 	var want []jsonImage
 	d.exec(t, "BEGIN")
-	for n := range 1500 {
+	for n := range 3000 {
 		if n%50 == 49 {
 			d.exec(t, "COMMIT")
 			d.exec(t, "BEGIN")
@@ -98,7 +98,7 @@ func testPartialJSON(t *testing.T, image string, compressed bool) {
 	d.exec(t, "COMMIT")
 	until := d.executed(t)
 	diffs, payloads := countDiffs(t, d, from, until)
-	if compressed != (payloads > 0) || diffs < 300 {
+	if compressed != (payloads > 0) || diffs < 700 {
 		t.Fatalf("%d documents as diffs, %d compressed transactions", diffs, payloads)
 	}
 	got := changes(read(t, d.source(t, func(c *binlog.Config) { c.PartialRows = true }), from, until))
