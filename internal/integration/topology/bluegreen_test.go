@@ -39,21 +39,7 @@ func (w *warnings) taken() string {
 func TestBlueGreen(t *testing.T) {
 	onEach(t, func(t *testing.T, cfg Config) {
 		ctx := t.Context()
-		r, err := newRig(ctx, cfg, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := r.close(); err != nil {
-				t.Error(err)
-			}
-		})
-		must := func(errs ...error) {
-			t.Helper()
-			if err := errors.Join(errs...); err != nil {
-				t.Fatal(err)
-			}
-		}
+		r, must := open(t, cfg, 1)
 		said := &warnings{}
 		r.logger = slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelWarn}))
 		blue := r.nodes[0]

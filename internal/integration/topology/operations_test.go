@@ -16,21 +16,7 @@ import (
 func TestOperations(t *testing.T) {
 	onEach(t, func(t *testing.T, cfg Config) {
 		ctx := t.Context()
-		r, err := newRig(ctx, cfg, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := r.close(); err != nil {
-				t.Error(err)
-			}
-		})
-		must := func(errs ...error) {
-			t.Helper()
-			if err := errors.Join(errs...); err != nil {
-				t.Fatal(err)
-			}
-		}
+		r, must := open(t, cfg, 1)
 		server := r.primary
 		must(r.use("shop.mark", server))
 		r.start(ctx)

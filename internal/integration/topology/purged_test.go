@@ -13,21 +13,7 @@ import (
 func TestRestoredBinlog(t *testing.T) {
 	onEach(t, func(t *testing.T, cfg Config) {
 		ctx := t.Context()
-		r, err := newRig(ctx, cfg, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := r.close(); err != nil {
-				t.Error(err)
-			}
-		})
-		must := func(errs ...error) {
-			t.Helper()
-			if err := errors.Join(errs...); err != nil {
-				t.Fatal(err)
-			}
-		}
+		r, must := open(t, cfg, 1)
 		server := r.primary
 		r.start(ctx)
 		must(r.burst(ctx), r.arrived(ctx), r.finish())

@@ -2,7 +2,6 @@ package topology
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"testing"
 
@@ -17,21 +16,7 @@ import (
 func TestSnapshotFailover(t *testing.T) {
 	onEach(t, func(t *testing.T, cfg Config) {
 		ctx := t.Context()
-		r, err := newRig(ctx, cfg, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := r.close(); err != nil {
-				t.Error(err)
-			}
-		})
-		must := func(errs ...error) {
-			t.Helper()
-			if err := errors.Join(errs...); err != nil {
-				t.Fatal(err)
-			}
-		}
+		r, must := open(t, cfg, 2)
 		blue, green := r.nodes[0], r.nodes[1]
 		const rows = 6000
 		must(blue.exec(ctx, "CREATE TABLE shop.old (id INT PRIMARY KEY, v VARCHAR(50))"))
