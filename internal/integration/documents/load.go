@@ -119,7 +119,7 @@ func (l *load) work(ctx context.Context, id int) error {
 	defer conn.Close()
 	for n := l.begun.Add(1); n <= int64(l.cfg.Transactions); n = l.begun.Add(1) {
 		l.moved.Beat()
-		if err := l.wait(ctx, func() bool { return n <= l.allowed.Load() }); err != nil {
+		if err := l.moved.Await(ctx, func() bool { return n <= l.allowed.Load() }); err != nil {
 			return err
 		}
 		l.gate.RLock()
@@ -131,21 +131,6 @@ func (l *load) work(ctx context.Context, id int) error {
 	}
 	l.moved.Beat()
 	return nil
-}
-
-// wait waits until something is so that depends on begun or allowed.
-func (l *load) wait(ctx context.Context, ok func() bool) error {
-	for {
-		next := l.moved.Next()
-		if ok() {
-			return nil
-		}
-		select {
-		case <-next:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 }
 
 // transaction commits or rolls back some statements, most often few, now and then hundreds, and seldom some that change all products, which takes more

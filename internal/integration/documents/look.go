@@ -28,7 +28,7 @@ func (r *run) look(ctx context.Context) error {
 		at := begun + 1 + int64(rnd.IntN(2*lookEvery))
 		r.load.allowed.Store(begun + 2*lookEvery)
 		r.moved.Beat()
-		if r.load.wait(ctx, func() bool { return r.load.begun.Load() >= at }) != nil {
+		if r.load.moved.Await(ctx, func() bool { return r.load.begun.Load() >= at }) != nil {
 			return nil //nolint:nilerr // the load is over
 		}
 	}

@@ -268,7 +268,7 @@ func (r *run) changes(ctx context.Context) error {
 // reached waits until the load has begun a share of its transactions.
 func (r *run) reached(ctx context.Context, share float64) error {
 	at := int64(share * float64(r.cfg.Transactions))
-	return r.load.wait(ctx, func() bool { return r.load.begun.Load() >= at })
+	return r.load.moved.Await(ctx, func() bool { return r.load.begun.Load() >= at })
 }
 
 // cutOnTheWay makes the cuts that are not at the end.

@@ -104,11 +104,11 @@ func TestAskedForSurvives(t *testing.T) {
 			must(r.db.exec(ctx, "INSERT INTO work.live VALUES (7, 'work', 'plain', 'id < 9000')"))
 			must(r.caughtUp(ctx))
 			for _, rows := range []uint64{0, 1000} { // of the 3000
-				must(r.await(ctx, func() bool { return r.request("signal 7").Rows >= rows }))
+				must(r.progress.Await(ctx, func() bool { return r.request("signal 7").Rows >= rows }))
 				r.relay.Kill()
 				must(r.relay.WaitBegun(ctx))
 			}
-			must(r.await(ctx, func() bool { return r.request("signal 7").Done }))
+			must(r.progress.Await(ctx, func() bool { return r.request("signal 7").Done }))
 		})
 		v := r.ends(t)
 		t.Logf("%d rows were read again in %d sessions, 3000 for the signal, and at most %d may be", v.Repeated, r.sessions.Load(), r.inDoubt())

@@ -107,5 +107,5 @@ func (r *run) ask(ctx context.Context, n, from, to int) error {
 	if err := r.db.exec(ctx, fmt.Sprintf("INSERT INTO %s.%s VALUES (%d, '%s', '%s', 'id >= %d AND id < %d')", schemaName, askTable, n, schemaName, kinds[0].name, from, to)); err != nil {
 		return err
 	}
-	return r.await(ctx, func() bool { return r.request(fmt.Sprintf("signal %d", n)).Done })
+	return r.progress.Await(ctx, func() bool { return r.request(fmt.Sprintf("signal %d", n)).Done })
 }

@@ -229,28 +229,13 @@ func (r *run) share() float64 {
 	return float64(read) / float64(all)
 }
 
-// await waits until ok, which is asked again whenever the relay's process has said something.
-func (r *run) await(ctx context.Context, ok func() bool) error {
-	for {
-		next := r.progress.Next()
-		if ok() {
-			return nil
-		}
-		select {
-		case <-next:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
 // disturb kills the relay at moments that are spread over the first snapshot, and returns when the log has everything and the hot table was read
 // some more times.
 func (r *run) disturb(ctx context.Context) error {
 	rnd := rand.New(rand.NewPCG(r.cfg.Seed, 1<<32))
 	for n := range r.cfg.Kills {
 		at := (float64(n) + 0.1 + 0.8*rnd.Float64()) / float64(r.cfg.Kills) * 0.95
-		if err := r.await(ctx, func() bool { return r.share() >= at }); err != nil {
+		if err := r.progress.Await(ctx, func() bool { return r.share() >= at }); err != nil {
 			return err
 		}
 		select { // a moment between two chunks, or in one

@@ -118,7 +118,7 @@ func TestResume(t *testing.T) {
 		r := begin(t, cfg, kinds[:1])
 		r.with(t, "*", func(ctx context.Context) {
 			for _, rows := range []uint64{2000, 4000, 6000} {
-				if err := r.await(ctx, func() bool { return r.rows("plain") >= rows }); err != nil {
+				if err := r.progress.Await(ctx, func() bool { return r.rows("plain") >= rows }); err != nil {
 					t.Fatal(err)
 				}
 				r.relay.Kill()
@@ -173,7 +173,7 @@ func TestMovedInSnapshot(t *testing.T) {
 		defer fail(nil)
 		stop := r.startRelay(fail, "*")
 		defer stop()
-		if err := r.await(first, func() bool { return r.rows("plain") >= 2000 }); err != nil {
+		if err := r.progress.Await(first, func() bool { return r.rows("plain") >= 2000 }); err != nil {
 			t.Fatal(err)
 		}
 		r.with(t, "*", func(context.Context) {

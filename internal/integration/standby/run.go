@@ -258,17 +258,7 @@ const patience = time.Minute
 func (r *run) await(ctx context.Context, what string, pulse *supervise.Pulse, ok func() bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("waited %v for %s", patience, what))
 	defer cancel()
-	for {
-		next := pulse.Next()
-		if ok() {
-			return nil
-		}
-		select {
-		case <-next:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
+	return pulse.Await(ctx, ok)
 }
 
 // awaitRead waits until the reader was given a row.
