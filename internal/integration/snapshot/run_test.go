@@ -135,7 +135,8 @@ func TestResume(t *testing.T) {
 	})
 }
 
-// A table that joins the choice of tables later is snapshotted by itself, and only it; so is one that is renamed into it.
+// A table that joins the choice of tables later is snapshotted by itself, and only it; so is one that is renamed into it, and one that has left the
+// choice and comes back.
 func TestTableJoins(t *testing.T) {
 	onEach(t, func(t *testing.T, cfg Config) {
 		cfg.Rows, cfg.Hot = 5000, 500
@@ -159,6 +160,18 @@ func TestTableJoins(t *testing.T) {
 		v := r.ends(t)
 		if want := 2*5000 - 100 + 2; v.Reads != want {
 			t.Errorf("%d rows were read, want each once, %d", v.Reads, want)
+		}
+		r.with(t, "plain", func(ctx context.Context) {
+			if err := r.db.exec(ctx, "INSERT INTO work.pair (a, b, v, i) SELECT a + 1000, b, v, i FROM work.pair WHERE a < 2"); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if err := r.db.exec(t.Context(), "UPDATE work.pair SET i = i + 1 WHERE a < 13", "DELETE FROM work.pair WHERE a = 10"); err != nil {
+			t.Fatal(err)
+		}
+		r.with(t, "*", func(context.Context) {})
+		if again, want := r.ends(t).Reads-v.Reads, 5000-200+200+2; again != want { // pair and hot
+			t.Errorf("%d rows were read when two tables came back, want %d", again, want)
 		}
 	})
 }
