@@ -59,7 +59,7 @@ type Join[R any, K comparable, D any] struct {
 	// BytesPerSecond bounds how much of the writing one document may have: a large one is written at most so often that it takes that many
 	// bytes a second, and small ones are not late for it. A waiter ([Runner.WaitFor]) does not wait for that. Default 1 MiB.
 	BytesPerSecond int
-	// CacheBytes bounds the memory for decoded rows. Default 128 MiB.
+	// CacheBytes bounds the memory for what was read of late: decoded rows, what indexes have found, what is known of documents. Default 160 MiB.
 	CacheBytes int
 	// ExactKeys says that text by which rows belong together is compared byte by byte in the database (a binary collation). Without it the projector halts
 	// with [ErrSpelling] on a row whose key is that of another but for its case or spaces at the end: by most collations these belong together, and by Go's
@@ -268,7 +268,7 @@ func (j Join[R, K, D]) start(ctx context.Context, l *loop, progress eventstore.C
 		settings.bytesPerSecond = 1 << 20
 	}
 	if settings.cacheBytes == 0 {
-		settings.cacheBytes = 128 << 20
+		settings.cacheBytes = 160 << 20
 	}
 	e, err := openJoin(ctx, l, j.plan(), settings, progress)
 	if err != nil {

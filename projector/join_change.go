@@ -84,18 +84,21 @@ func (e *joinEngine) apply(t *planTable, row *eventstore.RowChange) (err error) 
 	} else {
 		key = t.key(key, logged)
 	}
-	old, stored, err := e.stored(t, key)
+	stored, err := e.stored(t, key)
 	if err != nil {
 		return err
 	}
-	unchanged := now != nil && old != nil && bytes.Equal(stored, e.image) && // no column that counts
+	old := stored.row
+	unchanged := now != nil && old != nil && stored.sum == e.sumOf(e.image) && // no column that counts
 		e.broken(row.Place) != 0
 	if now != nil && row.Before != nil {
 		if logged, err = e.loggedBefore(t, key, row.Before, stored); err != nil {
 			return err
 		}
 	}
-	e.countShort(t, stored, now != nil, whole)
+	if err := e.countShort(t, key, now != nil, whole); err != nil {
+		return err
+	}
 	if logged != nil && (old == nil || now != nil) {
 		// The log knows another state of the row than this one; whatever that concerned is made, too.
 		if err := e.walkFrom(t, key, logged); err != nil {
@@ -114,13 +117,13 @@ func (e *joinEngine) apply(t *planTable, row *eventstore.RowChange) (err error) 
 }
 
 // loggedBefore returns the log's image before a change where it differs from the stored row.
-func (e *joinEngine) loggedBefore(t *planTable, key, before, stored []byte) (any, error) {
+func (e *joinEngine) loggedBefore(t *planTable, key, before []byte, stored storedRow) (any, error) {
 	image, _, err := t.trim(e.borrow(), before)
 	defer e.release(image)
 	if err != nil {
 		return nil, fmt.Errorf("before image: %w", err)
 	}
-	if bytes.Equal(image, stored) {
+	if stored.row != nil && stored.sum == e.sumOf(image) {
 		return nil, nil
 	}
 	row, err := t.decode(image)
@@ -146,7 +149,7 @@ func (e *joinEngine) put(t *planTable, key []byte, old, now any) error {
 	if err := e.state.Set(at, e.image); err != nil {
 		return err
 	}
-	e.rows[t.no].set(key, now, len(e.image))
+	e.keepRow(t, key, now, e.image)
 	if !same {
 		if err := e.reindex(t, key, old, now); err != nil {
 			return err
@@ -200,11 +203,13 @@ func (e *joinEngine) reindex(t *planTable, key []byte, old, now any) error {
 			is = e.entry(ix, key, now)
 		}
 		if was != nil && !bytes.Equal(was, is) {
+			e.forgetFound(ix, old)
 			if err := e.state.Delete(was); err != nil {
 				return err
 			}
 		}
 		if is != nil && !bytes.Equal(was, is) {
+			e.forgetFound(ix, now)
 			var value []byte
 			if ix.order != nil {
 				value = key
@@ -216,6 +221,13 @@ func (e *joinEngine) reindex(t *planTable, key []byte, old, now any) error {
 		e.releaseAll(was, is)
 	}
 	return nil
+}
+
+// forgetFound says that other rows than before are found by a row's key in an index.
+func (e *joinEngine) forgetFound(ix *joinIndex, row any) {
+	key := ix.key(e.borrow(), row)
+	e.found[e.known[ix]].remove(key)
+	e.release(key)
 }
 
 // entry returns a row's key in an index.
@@ -250,11 +262,13 @@ func (e *joinEngine) truncate(_ eventstore.SchemaOp, row *eventstore.RowChange) 
 		}
 		for _, key := range keys {
 			err := e.taken(row, func() error {
-				old, image, err := e.stored(t, key)
+				old, err := e.get(t.joinTable, key)
 				if err != nil || old == nil {
 					return err
 				}
-				e.countShort(t, image, false, false)
+				if err := e.countShort(t, key, false, false); err != nil {
+					return err
+				}
 				return e.remove(t, key, old)
 			})
 			if err != nil {

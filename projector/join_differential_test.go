@@ -8,9 +8,9 @@ import (
 	"github.com/millrace-go/millrace/projector/projectortest"
 )
 
-// spreadAlways has every change that concerns more than one document spread.
+// spreadAlways has every change that concerns more than one document spread, and remembers hardly anything of the local state.
 func spreadAlways[R any, K comparable, D any](j projector.Join[R, K, D]) projector.Join[R, K, D] {
-	j.SpreadAbove = 1
+	j.SpreadAbove, j.CacheBytes = 1, 1_000
 	return j
 }
 

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 
 	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/internal/safeguard"
@@ -25,7 +26,7 @@ type joinSettings struct {
 }
 
 // joinEngine is a [Join] at work. Files: join_engine.go (its life), join_change.go (a change comes in), join_walk.go (which documents it concerns), join_flush.go,
-// join_spread.go and join_park.go (documents go out, or not), join_rows.go and join_parts.go (what builds read).
+// join_spread.go and join_park.go (documents go out, or not), join_rows.go, join_cache.go and join_parts.go (what builds read).
 //
 // Invariants: the state holds the rows as they are after every change with csn <= e.csn that was handed over; a document that is not
 // in the sink as the state has it is in dirty, or marked in the state (and then spread is on), or its change is at or below the floor.
@@ -36,7 +37,10 @@ type joinEngine struct {
 	*joinPlan
 	meta   joinMeta
 	mark   string // of splices
-	rows   []rowCache
+	seed   maphash.Seed
+	rows   []*cache[storedRow] // by table
+	found  []*cache[[][]byte]  // by index: the keys of the rows that were found, where they are few
+	docs   *cache[docRecord]
 	loose  []bool // parts that have pieces of their own in the state
 	byName map[table]*planTable
 
@@ -86,13 +90,18 @@ func newMark() string { return rand.Text() }
 
 // openJoin opens the local state, or begins it anew where it is not the one of this read model, and finds out which documents have to be written.
 func openJoin(ctx context.Context, l *loop, plan *joinPlan, settings joinSettings, progress eventstore.CSN) (_ *joinEngine, err error) {
-	e := &joinEngine{loop: l, joinPlan: plan, settings: settings, mark: newMark(), floor: progress, most: max(l.cfg.WindowTargets, settings.spreadAbove),
+	e := &joinEngine{loop: l, joinPlan: plan, settings: settings, mark: newMark(), seed: maphash.MakeSeed(), floor: progress, most: max(l.cfg.WindowTargets, settings.spreadAbove),
 		loose: make([]bool, len(plan.parts)), byName: map[table]*planTable{}, dirty: map[string]*dirtyDoc{}, large: map[string]largeDoc{},
 		sent: map[string]*sentDoc{}, walk: walk{seen: map[string]bool{}}}
+	budget := &cacheBudget{limit: settings.cacheBytes / 2}
 	for _, t := range plan.tables {
 		e.byName[t.table] = t
-		e.rows = append(e.rows, newRowCache(settings.cacheBytes/len(plan.tables)))
+		e.rows = append(e.rows, newCache[storedRow](budget))
 	}
+	for range plan.indexes {
+		e.found = append(e.found, newCache[[][]byte](budget))
+	}
+	e.docs = newCache[docRecord](budget)
 	if err := e.openState(ctx); err != nil {
 		return nil, err
 	}

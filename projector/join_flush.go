@@ -60,15 +60,25 @@ func sumOf(body []byte) (sum docSum) {
 	return sum
 }
 
+// doc returns what is known of a document, zero where nothing is.
 func (e *joinEngine) doc(key []byte) (r docRecord, err error) {
+	if r, found := e.docs.get(key); found {
+		return r, nil
+	}
 	at := append(append(e.borrow(), docLetter), key...)
 	value, found, err := e.state.Get(at)
 	e.release(at)
 	if err != nil || !found {
 		return docRecord{}, err
 	}
-	return parseDoc(value)
+	if r, err = parseDoc(value); err == nil {
+		e.docs.set(key, r, docOverhead)
+	}
+	return r, err
 }
+
+// docOverhead is what a record takes.
+const docOverhead = 40
 
 // What follows the csn in a record.
 const (
@@ -102,6 +112,7 @@ func (e *joinEngine) setDoc(key []byte, r docRecord) error {
 	}
 	err := e.state.Set(at, value)
 	e.releaseAll(at, value)
+	e.docs.set(key, r, docOverhead)
 	return err
 }
 

@@ -1,81 +1,77 @@
 package projector
 
-import "bytes"
+import (
+	"bytes"
+	"hash/maphash"
+)
 
 // scanKeys is how many keys are taken from the state at a time.
 const scanKeys = 1_000
 
-// rowCache holds decoded rows of a table: those used of late in one of two maps. When one is full, the older is let go.
-type rowCache struct {
-	limit       int // bytes in one map
-	size        int
-	young, aged map[string]cachedRow
+// storedRow is a row of the local state.
+type storedRow struct {
+	row any    // nil: there is none
+	sum uint64 // of its image
 }
 
-type cachedRow struct {
-	row  any
-	size int32 // of the image
-}
+// foundKeys is how many rows may be found by a key of an index so that they are remembered.
+const foundKeys = 8
 
-func newRowCache(bytes int) rowCache {
-	return rowCache{limit: bytes / 2, young: map[string]cachedRow{}}
-}
+// foundOverhead estimates what a remembered key takes besides its bytes.
+const foundOverhead = 30
 
-// rowOverhead estimates what a row takes besides its values.
-const rowOverhead = 150
-
-func (c *rowCache) get(key []byte) any {
-	if r, found := c.young[string(key)]; found {
-		return r.row
+// stored returns a row as the state has it.
+func (e *joinEngine) stored(t *planTable, key []byte) (storedRow, error) {
+	if r, found := e.rows[t.no].get(key); found {
+		return r, nil
 	}
-	if r, found := c.aged[string(key)]; found {
-		c.set(key, r.row, int(r.size))
-		return r.row
+	image, err := e.imageOf(t, key)
+	if err != nil || image == nil {
+		return storedRow{}, err
 	}
-	return nil
-}
-
-func (c *rowCache) set(key []byte, row any, size int) {
-	if c.size += size + len(key) + rowOverhead; c.size > c.limit {
-		c.aged, c.young, c.size = c.young, map[string]cachedRow{}, size+len(key)+rowOverhead
+	row, err := t.decode(image)
+	if err != nil {
+		return storedRow{}, lost("a row of table %s: %v", t, err)
 	}
-	c.young[string(key)] = cachedRow{row, int32(min(size, 1<<30))}
+	return e.keepRow(t, key, row, image), nil
 }
 
-func (c *rowCache) remove(key []byte) {
-	delete(c.young, string(key))
-	delete(c.aged, string(key))
-}
-
-// stored returns a row with its image. The image is valid until the state is changed.
-func (e *joinEngine) stored(t *planTable, key []byte) (row any, image []byte, err error) {
+// imageOf returns a row's image, nil where there is none. It is valid until the state is changed.
+func (e *joinEngine) imageOf(t *planTable, key []byte) ([]byte, error) {
 	at := e.rowKey(e.borrow(), t, key)
 	defer e.release(at)
 	image, found, err := e.state.Get(at)
 	if err != nil || !found {
-		return nil, nil, err
+		return nil, err
 	}
-	if row = e.rows[t.no].get(key); row != nil {
-		return row, image, nil
-	}
-	if row, err = t.decode(image); err != nil {
-		return nil, nil, lost("a row of table %s: %v", t, err)
-	}
-	e.rows[t.no].set(key, row, len(image))
-	return row, image, nil
+	return image, nil
 }
 
+func (e *joinEngine) keepRow(t *planTable, key []byte, row any, image []byte) storedRow {
+	r := storedRow{row, e.sumOf(image)}
+	e.rows[t.no].set(key, r, rowOverhead+len(image))
+	return r
+}
+
+// rowOverhead estimates what a decoded row takes besides its values.
+const rowOverhead = 50
+
+// sumOf returns what tells images of rows apart: two of the same row have the same sum by chance only, once in 2^64 times.
+func (e *joinEngine) sumOf(image []byte) uint64 { return maphash.Bytes(e.seed, image) }
+
 func (e *joinEngine) get(core *joinTable, key []byte) (any, error) {
-	t := e.byTable[core]
-	if row := e.rows[t.no].get(key); row != nil {
-		return row, nil
-	}
-	row, _, err := e.stored(t, key)
-	return row, err
+	r, err := e.stored(e.byTable[core], key)
+	return r.row, err
 }
 
 func (e *joinEngine) find(ix *joinIndex, key, low, high []byte, yield func(any) bool) error {
-	t := e.byTable[ix.table]
+	t, known := e.byTable[ix.table], e.found[e.known[ix]]
+	if low == nil {
+		if keys, found := known.get(key); found {
+			_, err := e.yieldRows(t, keys, yield)
+			return err
+		}
+	}
 	at := e.indexKey(e.borrow(), ix, key)
 	defer e.release(at)
 	from, to := prefix(at)
@@ -85,7 +81,7 @@ func (e *joinEngine) find(ix *joinIndex, key, low, high []byte, yield func(any) 
 		}
 		from, to = append(bytes.Clone(at), low...), append(bytes.Clone(at), high...)
 	}
-	for {
+	for whole := low == nil; ; whole = false {
 		var keys [][]byte
 		var last []byte
 		err := e.state.Scan(from, to, func(entry, value []byte) bool {
@@ -102,23 +98,35 @@ func (e *joinEngine) find(ix *joinIndex, key, low, high []byte, yield func(any) 
 		if err != nil {
 			return err
 		}
-		for _, key := range keys {
-			row, err := e.get(t.joinTable, key)
-			if err != nil {
-				return err
+		if whole && len(keys) <= foundKeys {
+			size := 0
+			for _, key := range keys {
+				size += len(key) + foundOverhead
 			}
-			if row == nil {
-				return lost("an index of table %s has a row that is not there", t)
-			}
-			if !yield(row) {
-				return nil
-			}
+			known.set(key, keys, size)
 		}
-		if last == nil {
-			return nil
+		if more, err := e.yieldRows(t, keys, yield); err != nil || !more || last == nil {
+			return err
 		}
 		from = last
 	}
+}
+
+// yieldRows calls yield for the rows with these keys, and tells whether it wants more.
+func (e *joinEngine) yieldRows(t *planTable, keys [][]byte, yield func(any) bool) (more bool, err error) {
+	for _, key := range keys {
+		row, err := e.get(t.joinTable, key)
+		if err != nil {
+			return false, err
+		}
+		if row == nil {
+			return false, lost("an index of table %s has a row that is not there", t)
+		}
+		if !yield(row) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // keys returns what stands behind the first skip bytes of at most scanKeys keys of a range.

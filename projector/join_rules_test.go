@@ -509,13 +509,15 @@ func (s *brokenState) Scan(low, high []byte, yield func(key, value []byte) bool)
 
 // TestJoinStateDamaged: a local state that turns out to be damaged, at whatever call, is built anew by itself.
 func TestJoinStateDamaged(t *testing.T) {
+	join := sums()
+	join.CacheBytes = 1 // the state is read each time
 	for _, rot := range []bool{false, true} {
 		for at := 1; ; at += 7 {
 			broken := &brokenStates{MemoryStates: projector.NewMemoryStates(), at: at, rot: rot}
 			bubble(t, func(t *testing.T) {
 				r := newRig(t)
 				for range 2 {
-					runner, stop := r.run(projector.Config{Projectors: []projector.Projector{sums()}, States: broken})
+					runner, stop := r.run(projector.Config{Projectors: []projector.Projector{join}, States: broken})
 					r.waitFor(runner, "sums", r.commit(owner(1, 1), thing(1, 1, 5), thing(2, 2, 5)))
 					for n := range 10 {
 						r.waitFor(runner, "sums", r.commit(owner(2, n+10), thing(1, 2, n)))

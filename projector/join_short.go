@@ -14,18 +14,23 @@ type shortRows struct {
 	Place   eventstore.Place `json:"place"`
 }
 
-// countShort notes that a row takes the place of a stored image, which is nil where there is none. now says that there is a row, in e.image, whole that it
-// lacks nothing.
-func (e *joinEngine) countShort(t *planTable, stored []byte, now, whole bool) {
+// countShort notes that the stored row with a key, if any, is replaced. now says that there is a row in its place, in e.image, whole that it lacks nothing.
+func (e *joinEngine) countShort(t *planTable, key []byte, now, whole bool) error {
 	short := e.meta.Short[t.no]
-	if short != nil && stored != nil && len(t.lacks(stored)) > 0 {
-		if short.Rows--; short.Rows == 0 {
-			delete(e.meta.Short, t.no)
-			short = nil
+	if short != nil {
+		stored, err := e.imageOf(t, key)
+		if err != nil {
+			return err
+		}
+		if stored != nil && len(t.lacks(stored)) > 0 {
+			if short.Rows--; short.Rows == 0 {
+				delete(e.meta.Short, t.no)
+				short = nil
+			}
 		}
 	}
 	if !now || whole {
-		return
+		return nil
 	}
 	if short == nil {
 		short = &shortRows{}
@@ -35,6 +40,7 @@ func (e *joinEngine) countShort(t *planTable, stored []byte, now, whole bool) {
 		e.meta.Short[t.no] = short
 	}
 	short.Rows, short.Columns, short.Place = short.Rows+1, t.lacks(e.image), e.place
+	return nil
 }
 
 // checkShort fails while there are rows that lack columns: what is built of them would show zeros where the table has values.

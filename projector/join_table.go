@@ -1,6 +1,7 @@
 package projector
 
 import (
+	"bytes"
 	"encoding"
 	"encoding/json"
 	"errors"
@@ -171,39 +172,51 @@ func (t *joinTable) trim(dst, image []byte) (kept []byte, whole bool, err error)
 
 // column tells whether a row must have a column, as it stands in an image, and whether it is kept.
 func (t *joinTable) column(name []byte) (must, keep bool) {
-	for _, c := range name {
-		if c >= 0x80 || 'A' <= c && c <= 'Z' {
-			must, keep = t.fields[strings.ToLower(string(name))]
-			return must, keep
+	if !plainName(name) {
+		text, ok := fieldName(name)
+		if !ok {
+			return false, true
 		}
-		if c == '\\' {
-			var text string
-			if json.Unmarshal(fmt.Appendf(nil, `"%s"`, name), &text) != nil {
-				return false, true
-			}
-			must, keep = t.fields[strings.ToLower(text)]
-			return must, keep
-		}
+		must, keep = t.fields[text]
+		return must, keep
 	}
 	must, keep = t.fields[string(name)]
 	return must, keep
 }
 
+// plainName tells whether a column's name, as it stands in an image, is as [joinTable.fields] has it.
+func plainName(name []byte) bool {
+	for _, c := range name {
+		if c >= 0x80 || 'A' <= c && c <= 'Z' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// fieldName returns a column's name as [joinTable.fields] has it.
+func fieldName(name []byte) (text string, ok bool) {
+	text = string(name)
+	if bytes.IndexByte(name, '\\') >= 0 && json.Unmarshal(fmt.Appendf(nil, `"%s"`, name), &text) != nil {
+		return "", false
+	}
+	return strings.ToLower(text), true
+}
+
 // lacks returns the columns that an image must have and has not.
 func (t *joinTable) lacks(image []byte) (columns []string) {
+	has := map[string]bool{}
+	_ = jsonscan.Object(image, func(key, _ []byte) bool {
+		if name, ok := fieldName(key); ok {
+			has[name] = true
+		}
+		return true
+	})
 	for name, must := range t.fields {
-		if must {
+		if must && !has[name] {
 			columns = append(columns, name)
 		}
 	}
-	_ = jsonscan.Object(image, func(key, _ []byte) bool {
-		columns = slices.DeleteFunc(columns, func(c string) bool {
-			only := &joinTable{fields: map[string]bool{c: true}}
-			must, _ := only.column(key)
-			return must
-		})
-		return true
-	})
 	slices.Sort(columns)
 	return columns
 }

@@ -48,7 +48,7 @@ func lists(spreadAbove int) (projector.Join[listRow, int, list], []projectortest
 		}
 		return &entry{e.Word, w.Rank}, nil
 	})
-	return projector.Join[listRow, int, list]{Name: "lists", Version: 1, Target: projector.MemoryTarget("lists"), Root: listTable, SpreadAbove: spreadAbove,
+	return projector.Join[listRow, int, list]{Name: "lists", Version: 1, Target: projector.MemoryTarget("lists"), Root: listTable, SpreadAbove: spreadAbove, CacheBytes: 1_000,
 		Reads: []projector.Readable{entryOf, wordOf, byName, part},
 		Build: func(v *projector.View, l *listRow) (*list, error) {
 			d := &list{Name: l.Name, Entries: part.All(v, entryOf.Below(l))}
