@@ -3,6 +3,7 @@ package projector_test
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 
 	"github.com/millrace-go/millrace/eventstore"
@@ -142,6 +143,68 @@ func ExampleQuery() {
 		projectortest.Put("shop.product", product{2, 1, "black"}),
 	)
 	// Output: 1 {"name":"tea","products":["green","black"]}
+}
+
+func ExampleOnTopic() {
+	type paid struct {
+		Customer string `json:"customer"`
+	}
+	query := projector.Query{
+		Name: "customers", Version: 1, Target: projector.MemoryTarget("customers"),
+		Database: exampleDatabase{}, // projector.MySQL(db) or projector.MariaDB(db)
+		Tables: []projector.QueryTable{
+			projector.OnTopic("payments",
+				func(rec *eventstore.Record) (e paid, ok bool, err error) {
+					err = json.Unmarshal(rec.Value, &e)
+					return e, true, err
+				},
+				func(_ projector.Meta, e paid) []string { return []string{e.Customer} }),
+		},
+		Load: func(ctx context.Context, tx *sql.Tx, ids []string) (map[string]any, error) {
+			docs := map[string]any{}
+			for _, id := range ids { // here: SELECT … FROM invoice WHERE customer IN (ids), by tx
+				docs[id] = map[string]any{"open_invoices": 0}
+			}
+			return docs, nil
+		},
+	}
+	show(query, "customers",
+		projectortest.Emit("payments", "order-1", paid{"ann"}),
+		projectortest.Emit("payments", "order-2", paid{"bob"}),
+	)
+	// Output:
+	// ann {"open_invoices":0}
+	// bob {"open_invoices":0}
+}
+
+func ExampleFold_FromRows() {
+	type order struct {
+		Customer string `json:"customer"`
+		Cents    int    `json:"cents"`
+	}
+	type customer struct {
+		Cents int `json:"cents"`
+	}
+	fold := projector.Fold[customer]{
+		Name: "customers", Version: 1, Target: projector.MemoryTarget("customers"),
+		Sources: []projector.Source[customer]{
+			projector.OnRow("shop.orders", func(o *order) []string { return []string{o.Customer} },
+				func(d *projector.Doc[customer], old, new *order) error {
+					if old != nil {
+						d.Data.Cents -= old.Cents
+					}
+					if new != nil {
+						d.Data.Cents += new.Cents
+					}
+					return nil
+				}),
+		},
+	}
+	docs, err := fold.FromRows(func(table string) [][]byte { // here: all rows of the table, as a test has them
+		return [][]byte{[]byte(`{"customer":"ann","cents":100}`), []byte(`{"customer":"ann","cents":50}`)}
+	})
+	fmt.Printf("%s %v\n", docs["ann"], err)
+	// Output: {"cents":150} <nil>
 }
 
 // exampleDatabase stands for a database that has executed everything.

@@ -2,6 +2,7 @@ package projectortest_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -87,4 +88,48 @@ func ExampleNewFaultyLog() {
 		fmt.Println("may pass:", errors.Is(err, eventstore.ErrUnavailable))
 	}
 	// Output: may pass: true
+}
+
+func ExampleEmit() {
+	type paid struct {
+		Customer string `json:"customer"`
+		Cents    int    `json:"cents"`
+	}
+	payments := projector.OnEvent("payments",
+		func(rec *eventstore.Record) (e paid, ok bool, err error) {
+			err = json.Unmarshal(rec.Value, &e)
+			return e, true, err
+		},
+		func(_ projector.Meta, e paid) []string { return []string{e.Customer} },
+		func(d *projector.Doc[customer], _ projector.Meta, e paid) error {
+			d.Data.Cents += e.Cents
+			return nil
+		})
+	var t exampleTest // in a test: its *testing.T
+	projectortest.Of(t, projector.Fold[customer]{Name: "payers", Version: 1, Target: projector.MemoryTarget("payers"), Sources: []projector.Source[customer]{payments}}).
+		Under(projectortest.Live).
+		Given(projectortest.Emit("payments", "order-1", paid{"ann", 100})).
+		When(projectortest.Emit("payments", "order-2", paid{"ann", 50})).
+		Then("ann", customer{Cents: 150})
+	fmt.Println("both payments count")
+	// Output: both payments count
+}
+
+func ExampleRead() {
+	var t exampleTest // in a test: its *testing.T
+	projectortest.Of(t, customers(apply)).Under(projectortest.Live).
+		Given(projectortest.Put("shop.orders", order{2, "ann", 50})).
+		When(projectortest.Read("shop.orders", order{1, "ann", 100})). // it was there before the log began
+		When(projectortest.Read("shop.orders", order{2, "ann", 50})).
+		Then("ann", customer{Orders: 2, Cents: 150})
+	fmt.Println("a row that a snapshot reads once more counts once")
+	// Output: a row that a snapshot reads once more counts once
+}
+
+func ExampleDifferential() {
+	var t exampleTest // in a test: its *testing.T
+	orders := projector.NewTable("shop.orders", func(o *order) int { return o.ID })
+	projectortest.Differential(t, customers(apply), 100, 1, orders)
+	fmt.Println("each document was what its rows say")
+	// Output: each document was what its rows say
 }

@@ -146,6 +146,7 @@ type exampleTest struct{ testing.TB }
 
 func (exampleTest) Helper()                           {}
 func (exampleTest) Context() context.Context          { return context.Background() }
+func (exampleTest) Failed() bool                      { return false }
 func (exampleTest) Errorf(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 
 func ExampleOf() {
