@@ -103,8 +103,9 @@ verify-exactly-once-unsafe: ## each of the protocol's five safeguards left out i
 	@GO="$(GO)" scripts/verify-unsafe.sh
 
 .PHONY: verify-rules
-verify-rules: ## each rule of docs/projectors.md taken out in turn: its tests must fail, and this target shows that they do
+verify-rules: services ## each rule of docs/projectors.md taken out in turn: its tests must fail, and this target shows that they do
 	@$(GO) test -count=1 -v -tags millrace_unsafe -run '^TestRulesTakenOut$$' ./projector
+	@cd internal/integration && $(GO) test -count=1 -v -tags millrace_unsafe -run '^TestRulesTakenOut$$' ./sinks
 
 .PHONY: verify-outage
 verify-outage: ## Kafka is down for a minute under load: memory stays under the bound, and everything arrives afterwards; OUTAGE=60 DB=mysql|mariadb|both

@@ -25,6 +25,7 @@ const (
 	Once              = true // C5: a change that is read again is not applied again
 	OwnRows           = true // C6: a Fold's old row is the last one that it has applied
 	Sample            = true // C7: documents that did not change are made again at the start
+	NewerWins         = true // C2, C8: a sink's store compares versions itself, within the write
 	PreparedStores    = true // C10: no write makes a store
 	PublishAtHead     = true // C11: readers never go back
 	ExecutedWait      = true // C12: a Query reads what the database has executed up to the cut

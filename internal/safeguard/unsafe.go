@@ -22,6 +22,7 @@ var (
 	Once              = without != "once"
 	OwnRows           = without != "own-rows"
 	Sample            = without != "sample"
+	NewerWins         = without != "newer-wins"
 	PreparedStores    = without != "prepared-stores"
 	PublishAtHead     = without != "publish-at-head"
 	ExecutedWait      = without != "executed-wait"

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/millrace-go/millrace/internal/safeguard"
 	"github.com/millrace-go/millrace/projector"
 )
 
@@ -19,11 +20,14 @@ const lineBytes = 96
 func appendIndex(dst []byte, id string, version projector.Version, versionType string, body []byte) []byte {
 	dst = append(dst, `{"index":{"_id":`...)
 	dst = appendQuoted(dst, id)
-	dst = append(dst, `,"version":`...)
-	dst = strconv.AppendUint(dst, uint64(version), 10)
-	dst = append(dst, `,"version_type":"`...)
-	dst = append(dst, versionType...)
-	dst = append(dst, "\"}}\n"...)
+	if safeguard.NewerWins {
+		dst = append(dst, `,"version":`...)
+		dst = strconv.AppendUint(dst, uint64(version), 10)
+		dst = append(dst, `,"version_type":"`...)
+		dst = append(dst, versionType...)
+		dst = append(dst, '"')
+	}
+	dst = append(dst, "}}\n"...)
 	dst = append(dst, body...)
 	return append(dst, '\n')
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
+	"github.com/millrace-go/millrace/internal/safeguard"
 	"github.com/millrace-go/millrace/projector"
 )
 
@@ -92,6 +94,10 @@ func (c *writeCommand) insert(id string, version int64, body []byte) error {
 // A missing _v compares lower than any number.
 func (c *writeCommand) add(id string, version int64, keep string, appendNew func(dst []byte, name string) ([]byte, error)) error {
 	before := len(c.buf)
+	limit := version
+	if !safeguard.NewerWins {
+		limit = math.MaxInt64 // nothing stored has it
+	}
 	buf, update := openDocument(c.buf, typeDocument, strconv.Itoa(c.n))
 	buf, q := openDocument(buf, typeDocument, "q")
 	buf = appendString(buf, idField, id)
@@ -103,7 +109,7 @@ func (c *writeCommand) add(id string, version int64, keep string, appendNew func
 	buf, compare := openDocument(buf, typeDocument, "0")
 	buf, operands := openDocument(buf, typeArray, keep)
 	buf = appendString(buf, "0", "$"+versionField)
-	buf = appendInt64(buf, "1", version)
+	buf = appendInt64(buf, "1", limit)
 	buf = closeDocument(buf, operands)
 	buf = closeDocument(buf, compare)
 	buf = appendString(buf, "1", "$$ROOT")
