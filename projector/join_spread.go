@@ -95,7 +95,8 @@ func (e *joinEngine) findUnwritten() error {
 	low, high := prefix([]byte{docLetter})
 	var sample docSample
 	for {
-		var keys, known [][]byte
+		var keys [][]byte
+		var known []eventstore.CSN
 		var parse error
 		var last []byte
 		err := e.state.Scan(low, high, func(key, value []byte) bool {
@@ -106,7 +107,7 @@ func (e *joinEngine) findUnwritten() error {
 			}
 			switch {
 			case r.csn > e.floor && !r.pending && safeguard.Unwritten:
-				keys, known = append(keys, bytes.Clone(key[1:])), append(known, bytes.Clone(value[:8]))
+				keys, known = append(keys, bytes.Clone(key[1:])), append(known, r.csn)
 				e.count++
 			case r.csn > e.floor:
 				e.count++
@@ -122,7 +123,7 @@ func (e *joinEngine) findUnwritten() error {
 			return err
 		}
 		for i, key := range keys {
-			if err := e.state.Set(append([]byte{docLetter}, key...), known[i]); err != nil {
+			if err := e.setDoc(key, docRecord{csn: known[i], pending: true}); err != nil {
 				return err
 			}
 		}
