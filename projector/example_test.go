@@ -102,7 +102,7 @@ func ExampleFold() {
 				}),
 		},
 	}
-	show(fold, "customers",
+	show(fold,
 		projectortest.Put("shop.orders", order{1, "ann", 100}),
 		projectortest.Put("shop.orders", order{2, "ann", 50}),
 		projectortest.Put("shop.orders", order{2, "bob", 70}),
@@ -136,7 +136,7 @@ func ExampleQuery() {
 			return map[string]any{"1": map[string]any{"name": "tea", "products": []string{"green", "black"}}}, nil
 		},
 	}
-	show(query, "categories",
+	show(query,
 		projectortest.Put("shop.category", category{1, "tea"}),
 		projectortest.Put("shop.category", category{2, "coffee"}),
 		projectortest.Put("shop.product", product{1, 1, "green"}),
@@ -168,7 +168,7 @@ func ExampleOnTopic() {
 			return docs, nil
 		},
 	}
-	show(query, "customers",
+	show(query,
 		projectortest.Emit("payments", "order-1", paid{"ann"}),
 		projectortest.Emit("payments", "order-2", paid{"bob"}),
 	)
@@ -216,37 +216,11 @@ func (exampleDatabase) Snapshot(ctx context.Context, _ eventstore.Position, read
 	return read(ctx, nil)
 }
 
-// show runs a projector over transactions of one change each and prints its documents.
-func show(p projector.Projector, name string, changes ...projectortest.Change) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	log, sink := eventstore.NewMemoryLog(), projector.NewMemorySink()
-	feed, err := projectortest.NewFeed(ctx, log)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+// show is showDocs over transactions of one change each.
+func show(p projector.Projector, changes ...projectortest.Change) {
+	var transactions [][]projectortest.Change
 	for _, c := range changes {
-		if _, err := feed.Commit(ctx, c); err != nil {
-			fmt.Println(err)
-			return
-		}
+		transactions = append(transactions, []projectortest.Change{c})
 	}
-	runner, err := projector.NewRunner(projector.Config{Log: log, Sinks: []projector.Sink{sink}, Projectors: []projector.Projector{p}})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	done := make(chan error)
-	go func() { done <- runner.Run(ctx) }()
-	if err := runner.WaitFor(ctx, name, feed.CSN()); err != nil {
-		fmt.Println(err)
-	}
-	for d := range sink.Each(name) {
-		fmt.Println(d.ID, string(d.Body))
-	}
-	cancel()
-	if err := <-done; err != nil {
-		fmt.Println(err)
-	}
+	showDocs(p, transactions...)
 }

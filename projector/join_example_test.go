@@ -27,7 +27,7 @@ var (
 	books   = projector.NewTable("shop.book", func(b *book) int { return b.ID })
 )
 
-// showDocs runs a read model named "docs" over some transactions, and prints its documents.
+// showDocs runs a read model over some transactions, and prints its documents.
 func showDocs(p projector.Projector, transactions ...[]projectortest.Change) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -48,10 +48,10 @@ func showDocs(p projector.Projector, transactions ...[]projectortest.Change) {
 			fmt.Println(err)
 		}
 	}
-	if err := runner.WaitFor(ctx, "docs", feed.CSN()); err != nil {
+	if err := runner.WaitFor(ctx, runner.Status()[0].Projector, feed.CSN()); err != nil {
 		fmt.Println(err)
 	}
-	for d := range sink.Each("docs") {
+	for d := range sink.Each(projector.TargetOf(p).Name) {
 		fmt.Println(d.ID, string(d.Body))
 	}
 	cancel()
