@@ -43,12 +43,22 @@ type Config struct {
 
 // Report is what was seen.
 type Report struct {
-	// Killed, Stopped and CutOff are how long it took each time from then until a row that was committed after it was in a cut.
-	Killed, Stopped, CutOff []time.Duration
+	Killed, Stopped, CutOff []Takeover
 	Changes                 int // rows in the log
 	Lost                    int // rows that the database has and the log has not
 	Wrong                   int // rows that are in the log more than once or out of order
 }
+
+// Takeover is one time that the leader went.
+type Takeover struct {
+	// Took is how long it took from then until a row that was committed after it was in a cut.
+	Took time.Duration
+	// Stalled is for how long the machine stood still meanwhile: what this process lost of its pauses, or the slowest commit, whichever is longer.
+	Stalled time.Duration
+}
+
+// String is how long it took.
+func (t Takeover) String() string { return t.Took.String() }
 
 func (r *Report) String() string {
 	return fmt.Sprintf("takeovers %d slowest %v (killed %v, stopped %v, cut off %v) changes %d lost %d duplicated or reordered %d",
@@ -57,14 +67,14 @@ func (r *Report) String() string {
 
 // Slowest is the longest time that nobody appended.
 func (r *Report) Slowest() (slowest time.Duration) {
-	for _, d := range r.All() {
-		slowest = max(slowest, d)
+	for _, t := range r.All() {
+		slowest = max(slowest, t.Took)
 	}
 	return slowest
 }
 
-// All are the times of all takeovers.
-func (r *Report) All() []time.Duration { return slices.Concat(r.Killed, r.Stopped, r.CutOff) }
+// All are all takeovers.
+func (r *Report) All() []Takeover { return slices.Concat(r.Killed, r.Stopped, r.CutOff) }
 
 const (
 	schema = "standby"
@@ -88,6 +98,7 @@ type run struct {
 
 	acked atomic.Int64 // the last row that the database has acknowledged
 	slow  atomic.Int64 // the longest that it took for one since a leader went, in nanoseconds
+	late  atomic.Int64 // by how much this process's pauses were too long since then, in nanoseconds
 	read  atomic.Int64 // the last row that the reader was given
 	came  supervise.Pulse
 }
@@ -175,6 +186,7 @@ func (r *run) load(ctx context.Context, addr string, report *Report) error {
 			fail(err)
 		}
 	})
+	work.Go(func() { r.watchPauses(ctx) })
 	err := r.disturb(ctx, report)
 	stop()
 	written.Wait()
@@ -204,6 +216,22 @@ func (r *run) write(ctx context.Context) error {
 		r.acked.Store(id)
 	}
 	return nil
+}
+
+// watchPauses adds up by how much short pauses are too long, until ctx ends: the machine does not let this process run then, nor the relays.
+func (r *run) watchPauses(ctx context.Context) {
+	const pause = 20 * time.Millisecond
+	for {
+		began := time.Now()
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+		if late := time.Since(began) - pause; late > pause {
+			r.late.Add(int64(late))
+		}
+	}
 }
 
 // follow reads the log as a projector does.
@@ -320,6 +348,7 @@ func (r *run) disturb(ctx context.Context, report *Report) error {
 		pid, _ := r.relays[leader].PIDAndStarts()
 		r.forget(leader)
 		r.slow.Store(0)
+		r.late.Store(0)
 		at, comeBack := time.Now(), func() error { return nil }
 		switch way {
 		case killed:
@@ -336,13 +365,14 @@ func (r *run) disturb(ctx context.Context, report *Report) error {
 		}
 		err = r.awaitRead(ctx, r.acked.Load()+2) // one may have been committed before and not yet acknowledged
 		took, slow := time.Since(at).Round(time.Millisecond), time.Duration(r.slow.Load()).Round(time.Millisecond)
+		takeover := Takeover{took, max(slow, time.Duration(r.late.Load()))}
 		switch way {
 		case killed:
-			report.Killed = append(report.Killed, took)
+			report.Killed = append(report.Killed, takeover)
 		case stopped:
-			report.Stopped = append(report.Stopped, took)
+			report.Stopped = append(report.Stopped, takeover)
 		case cutOff:
-			report.CutOff = append(report.CutOff, took)
+			report.CutOff = append(report.CutOff, takeover)
 		}
 		if way != killed {
 			select {

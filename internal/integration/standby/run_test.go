@@ -3,7 +3,6 @@ package standby
 import (
 	"bytes"
 	"os"
-	"slices"
 	"testing"
 	"time"
 
@@ -30,10 +29,10 @@ func TestTakeover(t *testing.T) {
 				t.Fatalf("%v\n%s", err, out)
 			}
 			t.Logf("%s\n%s", report, out)
-			// The middle one of the three: the tests' machine may stall for longer than any limit. `make verify-takeover` goes by the slowest.
-			all := slices.Sorted(slices.Values(report.All()))
-			if middle := all[len(all)/2]; middle > 5*time.Second {
-				t.Errorf("nobody appended for %v", middle)
+			for _, takeover := range report.All() { // `make verify-takeover` makes no allowance for the machine
+				if takeover.Took-takeover.Stalled > 5*time.Second {
+					t.Errorf("nobody appended for %v, in which the machine stood still for %v", takeover.Took, takeover.Stalled)
+				}
 			}
 		})
 	}
