@@ -3,43 +3,29 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"strconv"
 	"time"
 
+	"github.com/millrace-go/millrace/internal/integration/environ"
 	"github.com/millrace-go/millrace/internal/integration/servers"
 	"github.com/millrace-go/millrace/internal/integration/topology"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "topology:", err)
-		os.Exit(1)
-	}
+func main() { os.Exit(run()) }
+
+func run() int {
+	var settings environ.Settings
+	var seed uint64
+	settings.Seed(&seed, "the load")
+	kinds := settings.Databases()
+	return settings.Run("topology", func(ctx context.Context) error { return check(ctx, cmp.Or(seed, uint64(time.Now().Unix())), kinds) })
 }
 
-func run(ctx context.Context) error {
-	seed := uint64(time.Now().Unix())
-	if text := os.Getenv("SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return fmt.Errorf("SEED=%q: want a number", text)
-		}
-	}
-	kinds := []servers.Kind{servers.MariaDB, servers.MySQL}
-	if text := os.Getenv("DB"); text != "" && text != "both" {
-		kind, err := servers.ParseKind(text)
-		if err != nil {
-			return err
-		}
-		kinds = []servers.Kind{kind}
-	}
+func check(ctx context.Context, seed uint64, kinds []servers.Kind) error {
 	logf := func(format string, args ...any) { fmt.Printf(time.Now().Format("15:04:05 ")+format+"\n", args...) }
 	broker, err := servers.Locate(ctx, servers.Kafka, logf)
 	if err != nil {
