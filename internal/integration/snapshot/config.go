@@ -37,7 +37,7 @@ type Config struct {
 	Pause time.Duration
 	// DDLPause is about how long passes between two changes of schemas or binlog files. Default 1 s.
 	DDLPause time.Duration
-	// BinlogBytes is how large a binlog file becomes. Default 16 MiB.
+	// BinlogBytes is how large a binlog file becomes. Default 16 MiB; in [Run] 1 MiB, since where files end is where MariaDB's views are hard to place.
 	BinlogBytes int
 	// Quiet is how long the stream of [RunPace] is measured without a snapshot, in twenty parts. Default 40 s.
 	Quiet time.Duration

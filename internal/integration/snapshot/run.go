@@ -69,6 +69,9 @@ func (r *run) close(err *error) {
 
 // Run fills the tables, purges the binlog, runs the load beside the relay, which is killed, until everything is in the log, and compares.
 func Run(ctx context.Context, cfg Config) (report *Report, err error) {
+	if cfg.BinlogBytes == 0 {
+		cfg.BinlogBytes = 1 << 20
+	}
 	r, err := newRun(ctx, cfg)
 	if err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ func run() int {
 	settings.Number(&c.cfg.ChunkRows, "CHUNK", 0, "rows of a chunk; default the relay's")
 	settings.Number(&c.cfg.Readers, "READERS", 0, "chunks read at a time; default the relay's")
 	settings.Number(&c.cfg.Clients, "CLIENTS", 6, "connections that change rows; default 6")
-	settings.Number(&c.cfg.BinlogBytes, "BINLOG", 0, "bytes of a binlog file; default 16 MiB")
+	settings.Number(&c.cfg.BinlogBytes, "BINLOG", 0, "bytes of a binlog file; default 16 MiB, of tables 1 MiB")
 	settings.Number(&c.cfg.Again, "AGAIN", 50, "how often a small table is read again under load; default 50")
 	settings.Number(&eager, "EAGER", 0, "1: chunks do not yield to the stream")
 	settings.Duration(&c.cfg.Quiet, "QUIET", 40, time.Second, "seconds of the steady stream without a snapshot; default 40")
