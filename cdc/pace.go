@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/millrace-go/millrace/internal/pause"
 )
 
 // lagClock says how far the stream is behind, for those who read chunks.
@@ -46,10 +48,8 @@ func (s *snapshots) yield(ctx context.Context) error {
 			told = now
 			s.logger.Warn("the snapshot waits for the stream, which is behind, or the clocks of server and relay differ", "lag", lag.Round(time.Millisecond), "MaxLag", s.MaxLag)
 		}
-		select {
-		case <-ctx.Done():
+		if !pause.For(ctx, 10*time.Millisecond) {
 			return ctx.Err()
-		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
@@ -74,10 +74,8 @@ func (p *pace) wait(ctx context.Context, n int) error {
 	p.next = p.next.Add(time.Duration(n) * time.Second / time.Duration(p.perSecond))
 	until := p.next.Sub(now)
 	p.mu.Unlock()
-	select {
-	case <-ctx.Done():
+	if !pause.For(ctx, until) {
 		return ctx.Err()
-	case <-time.After(until):
-		return nil
 	}
+	return nil
 }

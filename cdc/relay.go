@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace-go/millrace/eventstore"
+	"github.com/millrace-go/millrace/internal/pause"
 )
 
 // Config configures a [Relay]. Source and Log are required; every other field's zero value means its default.
@@ -226,10 +227,8 @@ func (r *Relay) Run(ctx context.Context) error {
 		}
 		r.log.Warn("relay interrupted, beginning again", "in", backoff, "err", err)
 		r.cfg.Hooks.retrying(RetryInfo{Err: err, In: backoff})
-		select {
-		case <-ctx.Done():
+		if !pause.For(ctx, backoff) {
 			return nil
-		case <-time.After(backoff):
 		}
 		backoff = min(2*backoff, maxBackoff)
 	}

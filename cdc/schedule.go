@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/millrace-go/millrace/internal/pause"
 )
 
 // schedule says when chunks are read and how large they are. While the stream has work they yield to it: one at a time is on its way, from
@@ -58,12 +60,10 @@ func (s *schedule) settle(ctx context.Context, chunks uint64, began time.Time) e
 	if err := s.acknowledged(ctx, chunks); err != nil {
 		return err
 	}
-	select {
-	case <-time.After(min(time.Since(began), maxRest)):
-		return nil
-	case <-ctx.Done():
+	if !pause.For(ctx, min(time.Since(began), maxRest)) {
 		return ctx.Err()
 	}
+	return nil
 }
 
 // acknowledged waits until the log has so many chunks.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace-go/millrace/internal/gtid"
+	"github.com/millrace-go/millrace/internal/pause"
 )
 
 // Topology is a [Source] of several servers with one history, such as a primary and its replicas. The relay follows one of them at a
@@ -145,10 +146,8 @@ func (s *session) open(ctx context.Context) (stream Stream, plan *tail, err erro
 			return nil, nil, err
 		}
 		s.logger.Info("waiting for a server to execute what the log holds", "err", err)
-		select {
-		case <-ctx.Done():
+		if !pause.For(ctx, min(s.CatchUp/10+time.Millisecond, time.Second)) {
 			return nil, nil, ctx.Err()
-		case <-time.After(min(s.CatchUp/10+time.Millisecond, time.Second)):
 		}
 	}
 }

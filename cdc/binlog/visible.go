@@ -11,6 +11,7 @@ import (
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/millrace-go/millrace/cdc"
 	"github.com/millrace-go/millrace/internal/gtid"
+	"github.com/millrace-go/millrace/internal/pause"
 )
 
 // A transaction comes through the stream before it is visible: its group is written to the binlog, and then committed in the engine,
@@ -85,7 +86,7 @@ func (r *chunkReader) awaitCommitted(ctx context.Context, delivered cdc.Position
 			return nil, err
 		}
 	}
-	for pause := time.Duration(0); ; pause = min(pause+time.Millisecond, 20*time.Millisecond) {
+	for wait := time.Duration(0); ; wait = min(wait+time.Millisecond, 20*time.Millisecond) {
 		place, err := r.committed(ctx)
 		if err != nil {
 			return nil, err
@@ -104,7 +105,7 @@ func (r *chunkReader) awaitCommitted(ctx context.Context, delivered cdc.Position
 			return &place, nil
 		case order == 0 && known:
 			return nil, nil
-		case place.File == target.File && (order >= 0 || pause > 2*time.Millisecond):
+		case place.File == target.File && (order >= 0 || wait > 2*time.Millisecond):
 			if quiet, err := r.quiet(ctx, place, target); err != nil || quiet {
 				return nil, err
 			}
@@ -116,23 +117,9 @@ func (r *chunkReader) awaitCommitted(ctx context.Context, delivered cdc.Position
 		if time.Now().After(deadline) {
 			return nil, r.behind(delivered.GTIDs)
 		}
-		if err := sleep(ctx, pause); err != nil {
-			return nil, err
+		if !pause.For(ctx, wait) {
+			return nil, context.Cause(ctx)
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return context.Cause(ctx)
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 

@@ -17,7 +17,7 @@ const module = "github.com/millrace-go/millrace"
 // core lists the packages that import the standard library only, with what of the module each may import.
 var core = map[string][]string{
 	"eventstore": {"internal/election", "internal/gtid", "internal/jsonscan", "internal/minheap", "internal/murmur2", "internal/pattern"},
-	"cdc":        {"eventstore", "internal/gtid", "internal/jsonscan", "internal/pattern", "internal/reclaim", "internal/safeguard"},
+	"cdc":        {"eventstore", "internal/gtid", "internal/jsonscan", "internal/pattern", "internal/pause", "internal/reclaim", "internal/safeguard"},
 	"projector":  {"eventstore", "internal/gtid", "internal/jsonscan", "internal/safeguard"},
 }
 
