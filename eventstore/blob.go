@@ -24,7 +24,8 @@ type BlobStore interface {
 }
 
 // BlobDir is a [BlobStore] in a directory, one file for each value. It deletes nothing: a value is needed for as long as a record of the
-// log refers to it.
+// log refers to it. Whoever dies within a Put leaves a file whose name begins with "part-", which nobody reads: it may be removed when no relay
+// has written it for longer than a Put takes (find DIR -name 'part-*' -mmin +60 -delete).
 type BlobDir struct{ dir string }
 
 var _ BlobStore = (*BlobDir)(nil)
