@@ -1,8 +1,10 @@
 package cdc
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/millrace-go/millrace/eventstore"
 )
@@ -147,8 +149,8 @@ func (p *progress) ask(id, schema, table, where string) {
 
 // statements notes what the schema changes of a slice do to what is being read, and tells whether they did something to it.
 func (p *progress) statements(changes []SchemaChange) (changed bool) {
-	before, tables := p.Text(), slices.Clone(p.Tables)
-	moved := map[tableName]bool{} // what was renamed in this statement: whether the table of that name was whole
+	before, listed, tables := p.Text(), len(p.tables), slices.Clone(p.Tables)
+	moved := map[tableName]was{} // what was renamed in this statement, and what is of that name now
 	for i := range changes {
 		c := &changes[i]
 		switch c.Op {
@@ -160,7 +162,7 @@ func (p *progress) statements(changes []SchemaChange) (changed bool) {
 			p.restart(c.Schema, c.Table)
 		}
 	}
-	return p.Text() != before
+	return p.Text() != before || len(p.tables) != listed
 }
 
 // drop forgets a table, or all of a schema.
@@ -179,31 +181,66 @@ func (p *progress) restart(schema, table string) {
 	}
 }
 
+// was is what a table was before the statement that renamed it.
+type was struct {
+	whole    bool
+	estimate uint64
+}
+
 // rename keeps what a table lacks with its new name. A table from outside of the captured ones lacks everything, unless it takes the
 // place of one that left in the same statement (an online schema change): then it has the same rows.
-func (p *progress) rename(c *SchemaChange, moved map[tableName]bool, tables []*eventstore.SnapshotTable) {
+func (p *progress) rename(c *SchemaChange, moved map[tableName]was, tables []*eventstore.SnapshotTable) {
 	from, to := tableName{c.Schema, c.Table}, tableName{c.ToSchema, c.ToTable}
-	whole, known := moved[from]
+	table, known := moved[from]
 	left, replaces := moved[to]
 	switch {
 	case known:
 	case p.last().Match(from.schema, from.table):
-		whole = p.Complete(from.schema, from.table)
+		table = was{p.Complete(from.schema, from.table), p.estimate(from)}
 	default:
-		whole = left
+		table = left
 	}
-	moved[from], moved[to] = whole, whole
+	moved[from], moved[to] = table, table
 	p.drop(from.schema, from.table)
 	p.drop(to.schema, to.table)
 	if !p.last().Match(to.schema, to.table) {
 		return
 	}
-	if !whole {
-		p.Tables = append(p.Tables, &eventstore.SnapshotTable{Schema: to.schema, Table: to.table})
+	if !table.whole {
+		p.lacks(to, table.estimate)
 	}
 	for _, t := range tables {
 		if name := (tableName{t.Schema, t.Table}); t.Request != "" && (name == from || replaces && name == to) {
 			p.ask(t.Request, to.schema, to.table, t.Where)
 		}
 	}
+}
+
+// estimate is about how many rows a table has that is not whole, 0 when that is not known.
+func (p *progress) estimate(name tableName) uint64 {
+	if t := p.find(name.schema, name.table, ""); t != nil {
+		return t.Estimate
+	}
+	for _, t := range p.tables {
+		if t.Schema == name.schema && t.Name == name.table {
+			return t.Rows
+		}
+	}
+	return 0
+}
+
+// lacks notes that a table has to be read. One whose turn comes anyhow is in no text, however many are renamed at a time.
+func (p *progress) lacks(name tableName, estimate uint64) {
+	if p.Complete(name.schema, name.table) {
+		p.Tables = append(p.Tables, &eventstore.SnapshotTable{Schema: name.schema, Table: name.table, Estimate: estimate})
+		return
+	}
+	if !p.listed { // the list will have it
+		return
+	}
+	next := TableSize{Schema: name.schema, Name: name.table, Rows: estimate}
+	at, _ := slices.BinarySearchFunc(p.tables, next, func(a, b TableSize) int {
+		return cmp.Or(strings.Compare(a.Schema, b.Schema), strings.Compare(a.Name, b.Name))
+	})
+	p.tables = slices.Insert(p.tables, at, next)
 }

@@ -388,4 +388,3 @@ func (w *world) at(n int) rows {
 
 // number is which transaction an id is, 0 for none.
 func (w *world) number(id string) int { return slices.Index(w.ids, id) + 1 }
-
