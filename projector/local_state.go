@@ -29,8 +29,7 @@ type LocalStates interface {
 // Commit, the state is as some Commit has left it, an earlier one than the last if need be (so nothing has to be synced), never with
 // half of a group, and never with a later group but without an earlier one.
 type LocalState interface {
-	// Get returns the value of a key, or nil and false. The value is valid until the next Set, Delete, Commit or Close, and must not be
-	// modified.
+	// Get returns the value of a key, or nil and false. The value is valid until the next call of any method, and must not be modified.
 	Get(key []byte) (value []byte, found bool, err error)
 	// Scan calls yield for the keys from low (included) to high (excluded) in bytewise order, until it returns false. Key and value
 	// are valid during the call and must not be modified. yield must not use the state.

@@ -9,7 +9,6 @@ import (
 	"reflect"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -203,33 +202,6 @@ func (d *differential) anyParked() bool {
 		}
 	}
 	return false
-}
-
-// forgetfulStates lose what is committed after forget is set, until they are opened again, as a disk does with what was not synced.
-type forgetfulStates struct {
-	projector.LocalStates
-	forget atomic.Bool
-}
-
-func (s *forgetfulStates) Open(ctx context.Context, name string) (projector.LocalState, error) {
-	state, err := s.LocalStates.Open(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	s.forget.Store(false)
-	return &forgetfulState{state, s}, nil
-}
-
-type forgetfulState struct {
-	projector.LocalState
-	states *forgetfulStates
-}
-
-func (s *forgetfulState) Commit() error {
-	if s.states.forget.Load() {
-		return nil
-	}
-	return s.LocalState.Commit()
 }
 
 func (d *differential) compare(where, id string, csn eventstore.CSN, got, want []byte) {
