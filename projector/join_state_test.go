@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync/atomic"
 	"testing"
 
@@ -63,11 +64,12 @@ func TestJoinStateBehind(t *testing.T) {
 	}
 }
 
-// brokenStates are damaged at one call.
+// brokenStates are damaged at one call, and with rnd at others after it.
 type brokenStates struct {
 	*projector.MemoryStates
 	calls, at int
 	rot       bool // bytes change, and nothing is said
+	rnd       *rand.Rand
 }
 
 func (s *brokenStates) Open(ctx context.Context, name string) (projector.LocalState, error) {
@@ -79,8 +81,13 @@ func (s *brokenStates) Open(ctx context.Context, name string) (projector.LocalSt
 }
 
 func (s *brokenStates) hit() bool {
-	s.calls++
-	return s.calls == s.at
+	if s.calls++; s.calls != s.at {
+		return false
+	}
+	if s.rnd != nil {
+		s.at += 1 + s.rnd.IntN(1000+s.calls) // seldom enough for a state to be built anew
+	}
+	return true
 }
 
 type brokenState struct {
@@ -141,6 +148,30 @@ func TestJoinStateDamaged(t *testing.T) {
 				}
 				break
 			}
+		}
+	}
+}
+
+// TestJoinStateLostAnywhere: whatever a join was at when its local state was lost, its documents are those of a full recompute.
+func TestJoinStateLostAnywhere(t *testing.T) {
+	for _, c := range []struct {
+		join   projectortest.JoinUnderTest
+		tables []projectortest.RandomTable
+	}{
+		{jHomes(), []projectortest.RandomTable{jCatalogs, jCategories, jProducts, jStocks}},
+		{spreadAlways(jHomes()), []projectortest.RandomTable{jCatalogs, jCategories, jProducts, jStocks}},
+		{jOrderDocs(), []projectortest.RandomTable{jCustomers, jOrders, jItems, jArticles, jTaggeds, jTags, jSettings}},
+		{spreadAlways(jTrees()), []projectortest.RandomTable{jNodes}},
+	} {
+		broken := &brokenStates{at: 300, rnd: rand.New(rand.NewPCG(1, 1))}
+		bubble(t, func(t *testing.T) {
+			projectortest.DifferentialOn(t, func() projector.LocalStates {
+				broken.MemoryStates = projector.NewMemoryStates()
+				return broken
+			}, c.join, 1_000, 1, c.tables...)
+		})
+		if broken.at == 300 {
+			t.Errorf("only %d calls were seen", broken.calls)
 		}
 	}
 }
