@@ -118,7 +118,7 @@ func readBlob(f *os.File, buf []byte) ([]byte, error) {
 
 // path refuses names that could lead out of the directory.
 func (d *BlobDir) path(name string) (string, error) {
-	if d.dir == "" {
+	if d == nil || d.dir == "" {
 		return "", errors.New("blob directory: it is not made by NewBlobDir")
 	}
 	for _, c := range name {

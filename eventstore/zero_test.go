@@ -55,6 +55,7 @@ func TestNil(t *testing.T) {
 		"ParseRow into nothing":   eventstore.ParseRow(&eventstore.Record{Value: []byte("{}")}, nil),
 		"ParseSchema":             eventstore.ParseSchema(nil, &eventstore.SchemaChange{}),
 		"BlobDir of nowhere":      new(eventstore.BlobDir).Put(t.Context(), "ab", nil),
+		"no BlobDir":              (*eventstore.BlobDir)(nil).Put(t.Context(), "ab", nil),
 		"a table that is null":    parseSnapshot(`{"tables":[null]}`),
 		"a range that is null":    parseSnapshot(`{"tables":[{"db":"a","table":"b","ranges":[null]}]}`),
 		"a snapshot of something": parseSnapshot(`7`),
