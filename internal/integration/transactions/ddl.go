@@ -21,7 +21,7 @@ func (r *run) changeSchemas(ctx context.Context) error {
 	w := &worker{run: r, id: -1, rnd: rand.New(rand.NewPCG(r.cfg.Seed, 1<<33))}
 	defer w.hangUp()
 	for next := uint64(0); ; next += transactionsPerDDL {
-		if err := r.await(ctx, func() bool { return r.enough() || r.ledger.Started() >= next }); err != nil {
+		if err := r.progress.Await(ctx, func() bool { return r.enough() || r.ledger.Started() >= next }); err != nil {
 			return err
 		}
 		if r.enough() {

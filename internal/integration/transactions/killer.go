@@ -19,7 +19,7 @@ func (r *run) killRelay(ctx context.Context) error {
 	rnd := rand.New(rand.NewPCG(r.cfg.Seed, 1<<32))
 	for n := 0; n < r.cfg.Kills || r.cfg.Kills >= killsForTails && n < 4*r.cfg.Kills && r.report.tails.Load() == 0; n++ {
 		at := uint64(r.cfg.Transactions * min(n+1, r.cfg.Kills) / (r.cfg.Kills + 1))
-		if err := r.await(ctx, func() bool { return r.ledger.Started() >= at }); err != nil {
+		if err := r.progress.Await(ctx, func() bool { return r.ledger.Started() >= at }); err != nil {
 			return err
 		}
 		moment := "perhaps while it starts"
@@ -62,7 +62,7 @@ const minWaiting = 4
 func (r *run) restartServer(ctx context.Context) error {
 	for n := range r.cfg.Restarts {
 		at := uint64(r.cfg.Transactions * (2*n + 1) / (2 * r.cfg.Restarts))
-		if err := r.await(ctx, func() bool { return r.ledger.Started() >= at && r.branches.count() >= minWaiting }); err != nil {
+		if err := r.progress.Await(ctx, func() bool { return r.ledger.Started() >= at && r.branches.count() >= minWaiting }); err != nil {
 			return err
 		}
 		waiting := r.branches.count()

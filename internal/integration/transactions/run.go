@@ -92,21 +92,6 @@ func (r *run) enough() bool {
 	return r.ledger.Started() >= uint64(r.cfg.Transactions) && r.disturb.Load() == 0
 }
 
-// await waits until ok, which is asked again whenever a transaction has ended.
-func (r *run) await(ctx context.Context, ok func() bool) error {
-	for {
-		next := r.progress.Next()
-		if ok() {
-			return nil
-		}
-		select {
-		case <-next:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
 // load runs the relay and everything that happens to it, until the log has all of it and the relay has ended.
 func (r *run) load(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
