@@ -13,6 +13,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/millrace-go/millrace/internal/integration/servers"
+	"github.com/millrace-go/millrace/internal/integration/supervise"
 )
 
 // load changes the tables until it is told to stop.
@@ -23,6 +24,13 @@ type load struct {
 	xas  atomic.Bool   // XA transactions, too: a log cannot begin between the XA PREPARE and the XA COMMIT of one
 
 	transactions, rolledBack, xa, keyChanges, ddl, files atomic.Int64
+
+	changed supervise.Pulse // the schema, perhaps
+}
+
+// enough tells whether what has happened is enough for a check to say something.
+func (l *load) enough() bool {
+	return l.xa.Load() >= minXA && l.rolledBack.Load() >= minRolledBack && l.ddl.Load() >= minDDL && l.files.Load() >= minFiles
 }
 
 func (l *load) stopped() bool {
@@ -281,6 +289,7 @@ func (l *load) changeSchemas(ctx context.Context) error {
 		case !refused(err):
 			return err
 		}
+		l.changed.Beat()
 		if err := l.pause(ctx, l.cfg.DDLPause/2+time.Duration(c.rnd.Int64N(int64(l.cfg.DDLPause)))); err != nil {
 			return err
 		}

@@ -38,6 +38,14 @@ func (r *Report) String() string {
 		r.Rows, r.Changes, r.Reads, r.Repeated, r.Transactions, r.XA, r.RolledBack, r.KeyChanges, r.DDL, r.Files, r.Chunks, r.Discarded, r.Kills, r.Tails, &r.Verdict)
 }
 
+// What a run has at least; the load goes on until then.
+const (
+	minXA         = 10
+	minRolledBack = 10
+	minDDL        = 2
+	minFiles      = 2
+)
+
 // problems is nil when everything holds, and when enough happened to say so.
 func (r *Report) problems(cfg *Config) error {
 	var problems []error
@@ -50,10 +58,10 @@ func (r *Report) problems(cfg *Config) error {
 		}
 	}
 	atLeast("kills", r.Kills, cfg.Kills)
-	atLeast("XA commits", r.XA, 10)
-	atLeast("rollbacks", r.RolledBack, 10)
-	atLeast("schema changes", r.DDL, 2)
-	atLeast("binlog files", r.Files, 2)
+	atLeast("XA commits", r.XA, minXA)
+	atLeast("rollbacks", r.RolledBack, minRolledBack)
+	atLeast("schema changes", r.DDL, minDDL)
+	atLeast("binlog files", r.Files, minFiles)
 	atLeast("rows that the log had already when they were read", r.Repeated, cfg.Hot)
 	return errors.Join(problems...)
 }

@@ -127,6 +127,9 @@ func (r *run) changes(ctx context.Context) error {
 		r.load.xas.Store(true)
 		err = r.disturb(ctx)
 	}
+	if err == nil {
+		err = r.load.changed.Await(ctx, r.load.enough)
+	}
 	close(r.load.stop)
 	group.Wait()
 	if ctx.Err() != nil {
