@@ -27,7 +27,7 @@ type schedule struct {
 // A chunk that yields has between these shares of the rows that others may have.
 const (
 	leastShare = 16
-	mostShare  = 2
+	mostShare  = 8
 )
 
 // maxRest is how long nothing is read at most between two chunks that yield.

@@ -63,19 +63,19 @@ func TestScheduleRows(t *testing.T) {
 	for range 100 {
 		s.flushed(1, 20*time.Millisecond)
 	}
-	if s.rows != 800 {
-		t.Errorf("when the stream does not notice: %d rows, want 800", s.rows)
+	if s.rows != 200 {
+		t.Errorf("when the stream does not notice: %d rows, want 200", s.rows)
 	}
 	s.flushed(1, 21*time.Millisecond)
-	if s.rows != 700 {
-		t.Errorf("when a flush takes longer: %d rows, want 700", s.rows)
+	if s.rows != 175 {
+		t.Errorf("when a flush takes longer: %d rows, want 175", s.rows)
 	}
 	for range 100 {
 		s.flushed(0, 40*time.Millisecond)
 	}
 	s.flushed(1, 70*time.Millisecond)
-	if s.rows != 788 {
-		t.Errorf("when all flushes take longer: %d rows, want 788", s.rows)
+	if s.rows != 197 {
+		t.Errorf("when all flushes take longer: %d rows, want 197", s.rows)
 	}
 	for range 100 {
 		s.flushed(1, time.Second)

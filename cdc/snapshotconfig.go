@@ -27,7 +27,7 @@ type SnapshotConfig struct {
 	ChunkRows int
 	// Eager: chunks do not yield to the stream. By default, while the stream has transactions, one chunk is read at a time, whatever
 	// Readers says, and after it none for as long as it took until the log had it; and chunks are as small as needed (between ChunkRows/16 and
-	// ChunkRows/2) for a flush with one to take hardly longer than two without. Eager is faster, and commits take longer to reach the log meanwhile.
+	// ChunkRows/8) for a flush with one to take hardly longer than two without. Eager is faster, and commits take longer to reach the log meanwhile.
 	Eager bool
 	// RowsPerSecond bounds what all readers read. 0: no limit.
 	RowsPerSecond int
