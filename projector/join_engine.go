@@ -45,9 +45,10 @@ type joinEngine struct {
 	byName map[table]*planTable
 
 	// floor is what the sink has everything of: the progress at the start. Changes at or below it concern no document.
-	floor    eventstore.CSN
-	advised  bool // to use parts
-	suspects bool // keys may be noted that differ in spelling only
+	floor   eventstore.CSN
+	advised bool // to use parts
+	// suspected is the first change since whose keys are noted that differ in spelling only, and not looked at yet; 0 when there are none.
+	suspected eventstore.CSN
 	// most is how many documents wait for their window's end: those of a transaction that concerns more are spread.
 	most int
 	// virgin says that nothing was ever built from this state: what is kept of builds need not be looked for.
@@ -110,7 +111,7 @@ func openJoin(ctx context.Context, l *loop, plan *joinPlan, settings joinSetting
 			err = errors.Join(err, e.state.Close())
 		}
 	}()
-	e.csn, e.whole, e.virgin, e.suspects = e.meta.CSN, e.meta.CSN, e.meta.CSN == 0, true
+	e.csn, e.whole, e.virgin = e.meta.CSN, e.meta.CSN, e.meta.CSN == 0
 	if plan.free() {
 		e.floor = min(e.floor, e.meta.CSN) // what was read freely between them is not known
 	}
@@ -120,7 +121,7 @@ func openJoin(ctx context.Context, l *loop, plan *joinPlan, settings joinSetting
 			return nil, err
 		}
 	}
-	return e, e.findUnwritten()
+	return e, errors.Join(e.findSuspects(), e.findUnwritten())
 }
 
 // openState opens a state with the right meta record.
@@ -207,7 +208,13 @@ func (e *joinEngine) fingerprint() string {
 
 func (e *joinEngine) after() eventstore.CSN { return e.meta.CSN }
 
-func (e *joinEngine) pending() int { return len(e.order) }
+// pending counts what is suspected as one: until it is looked at, a document may lack a row.
+func (e *joinEngine) pending() int {
+	if e.suspected > 0 {
+		return len(e.order) + 1
+	}
+	return len(e.order)
+}
 
 // commit ends a group of the local state, in which everything up to csn was applied.
 func (e *joinEngine) commit(csn eventstore.CSN) error {

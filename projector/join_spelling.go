@@ -54,8 +54,10 @@ func (e *joinEngine) spelled(t *planTable, key []byte, old, now any) error {
 		if err := e.keepSpelling(childLetter, i, folded, child); err != nil {
 			return err
 		}
-		if parent, err := e.get(parents, child); err != nil || parent != nil {
+		if parent, err := e.get(parents, child); err != nil {
 			return err
+		} else if parent != nil {
+			continue
 		}
 		if err := e.eachSpelling(parentLetter, i, folded, func(parent []byte) error { return e.suspect(i, child, parent) }); err != nil {
 			return err
@@ -99,8 +101,29 @@ func (e *joinEngine) suspect(edge int, child, parent []byte) error {
 	if apart, err := e.apart(edge, child, parent); err != nil || !apart {
 		return err
 	}
-	e.suspects = true
+	if e.suspected == 0 {
+		e.suspected = e.csn
+	}
 	return e.state.Set(append(appendNumbered(nil, suspectLetter, edge), child...), parent)
+}
+
+// firstSuspect returns a note of suspect's, nil when there is none.
+func (e *joinEngine) firstSuspect() (at, parent []byte, err error) {
+	low, high := prefix([]byte{suspectLetter})
+	err = e.state.Scan(low, high, func(key, value []byte) bool {
+		at, parent = bytes.Clone(key), bytes.Clone(value)
+		return false
+	})
+	return at, parent, err
+}
+
+// findSuspects finds out whether the state has notes that were not looked at.
+func (e *joinEngine) findSuspects() error {
+	at, _, err := e.firstSuspect()
+	if at != nil {
+		e.suspected = e.floor + 1
+	}
+	return err
 }
 
 // apart tells whether there are children with one key and no parent that has it, and a parent with the other key.
@@ -125,17 +148,13 @@ func (e *joinEngine) apart(edge int, child, parent []byte) (apart bool, err erro
 
 // checkSpelling fails when a noted pair of keys is still there, and forgets the others.
 func (e *joinEngine) checkSpelling() error {
-	for e.suspects {
-		low, high := prefix([]byte{suspectLetter})
-		var at, parent []byte
-		err := e.state.Scan(low, high, func(key, value []byte) bool {
-			at, parent = bytes.Clone(key), bytes.Clone(value)
-			return false
-		})
+	for e.suspected > 0 {
+		at, parent, err := e.firstSuspect()
 		if err != nil {
 			return err
 		}
-		if e.suspects = at != nil; !e.suspects {
+		if at == nil {
+			e.suspected = 0
 			return nil
 		}
 		if len(at) < 3 || int(binary.BigEndian.Uint16(at[1:])) >= len(e.edges) {

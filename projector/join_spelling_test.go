@@ -90,8 +90,11 @@ func TestJoinSpelling(t *testing.T) {
 					if !atOnce {
 						begin()
 					}
-					for _, changes := range c.changes {
+					for i, changes := range c.changes {
 						r.commit(changes...)
+						if !atOnce && i+1 < len(c.changes) {
+							r.waitFor(runner, "spelling", r.feed.CSN())
+						}
 					}
 					if atOnce {
 						begin()
@@ -106,6 +109,66 @@ func TestJoinSpelling(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// TestJoinSpellingOfSecond: each of a table's relations is looked at, also where the ones before it have their rows; and a restart does not forget what was
+// noted before the local state was committed.
+func TestJoinSpellingOfSecond(t *testing.T) {
+	type town struct {
+		Name string `json:"name"`
+	}
+	type person struct {
+		ID   int    `json:"id"`
+		Home string `json:"home"`
+		Work string `json:"work"`
+	}
+	type doc struct{ Home, Work bool }
+	towns := projector.NewTable("shop.town", func(t *town) string { return t.Name })
+	people := projector.NewTable("shop.person", func(p *person) int { return p.ID })
+	home := projector.BelongsTo(people, towns, func(p *person) string { return p.Home })
+	work := projector.BelongsTo(people, towns, func(p *person) string { return p.Work })
+	join := projector.Join[person, int, doc]{Name: "spelling", Version: 1, Target: projector.MemoryTarget("spelling"), Root: people,
+		Reads: []projector.Readable{home, work},
+		Build: func(v *projector.View, p *person) (*doc, error) {
+			var d doc
+			_, d.Home = home.Of(v, p)
+			_, d.Work = work.Of(v, p)
+			return &d, nil
+		}}
+	for _, c := range []struct {
+		person person
+		halts  bool
+	}{
+		{person{1, "Ulm", "Ulm"}, false},
+		{person{1, "Ulm", "ULM"}, true},
+		{person{1, "ULM", "Ulm"}, true},
+		{person{1, "Ulm", "Bonn"}, false},
+	} {
+		r := newRig(t)
+		r.feed.Keys = map[string][]string{"shop.town": {"name"}}
+		changes := []projectortest.Change{projectortest.Put("shop.town", town{"Ulm"}), projectortest.Put("shop.person", c.person)}
+		for i := range 10_100 { // more than are applied between two commits of the local state
+			changes = append(changes, projectortest.Put("shop.town", town{fmt.Sprint("town ", i)}))
+		}
+		r.commit(changes...)
+		config := projector.Config{Projectors: []projector.Projector{join}, States: projector.NewMemoryStates()}
+		for life := range 2 {
+			runner, stop := r.run(config)
+			waited := runner.WaitFor(t.Context(), "spelling", r.feed.CSN())
+			if err := stop(); errors.Is(err, projector.ErrSpelling) != c.halts || (err != nil || waited != nil) != c.halts {
+				t.Errorf("life %d, %+v: got %v, waiting %v; want ErrSpelling: %t", life, c.person, err, waited, c.halts)
+			}
+		}
+		if !c.halts {
+			continue
+		}
+		r.commit(projectortest.Put("shop.town", town{"ULM"}))
+		runner, stop := r.run(config)
+		r.waitFor(runner, "spelling", r.feed.CSN())
+		if err := stop(); err != nil {
+			t.Errorf("mended, %+v: %v", c.person, err)
 		}
 	}
 }

@@ -151,6 +151,9 @@ func (e *joinEngine) oldestPending() (csn eventstore.CSN) {
 	if e.on {
 		csn = e.oldest
 	}
+	if e.suspected > 0 && (csn == 0 || e.suspected < csn) {
+		csn = e.suspected
+	}
 	for _, d := range e.order {
 		if csn == 0 || d.first < csn {
 			csn = d.first
