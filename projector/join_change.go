@@ -96,9 +96,6 @@ func (e *joinEngine) apply(t *planTable, row *eventstore.RowChange) (err error) 
 			return err
 		}
 	}
-	if err := e.countShort(t, key, now != nil, whole); err != nil {
-		return err
-	}
 	if logged != nil && (old == nil || now != nil) {
 		// The log knows another state of the row than this one; whatever that concerned is made, too.
 		if err := e.walkFrom(t, key, logged); err != nil {
@@ -113,7 +110,7 @@ func (e *joinEngine) apply(t *planTable, row *eventstore.RowChange) (err error) 
 	case unchanged:
 		return nil
 	}
-	return e.put(t, key, old, now)
+	return e.put(t, key, old, now, whole)
 }
 
 // loggedBefore returns the log's image before a change where it differs from the stored row.
@@ -136,13 +133,16 @@ func (e *joinEngine) loggedBefore(t *planTable, key, before []byte, stored store
 	return row, nil
 }
 
-// put stores a row, whose image is in e.image.
-func (e *joinEngine) put(t *planTable, key []byte, old, now any) error {
+// put stores a row, whose image is in e.image; whole says that it lacks nothing.
+func (e *joinEngine) put(t *planTable, key []byte, old, now any, whole bool) error {
 	same := old != nil && e.sameKeys(t, old, now)
 	if old != nil && !same && safeguard.BothImages {
 		if err := e.walkFrom(t, key, old); err != nil {
 			return err
 		}
+	}
+	if err := e.countShort(t, key, true, whole); err != nil {
+		return err
 	}
 	at := e.rowKey(e.borrow(), t, key)
 	defer e.release(at)
@@ -163,6 +163,9 @@ func (e *joinEngine) put(t *planTable, key []byte, old, now any) error {
 
 func (e *joinEngine) remove(t *planTable, key []byte, old any) error {
 	if err := e.walkFrom(t, key, old); err != nil {
+		return err
+	}
+	if err := e.countShort(t, key, false, false); err != nil {
 		return err
 	}
 	at := e.rowKey(e.borrow(), t, key)
@@ -264,9 +267,6 @@ func (e *joinEngine) truncate(_ eventstore.SchemaOp, row *eventstore.RowChange) 
 			err := e.taken(row, func() error {
 				old, err := e.get(t.joinTable, key)
 				if err != nil || old == nil {
-					return err
-				}
-				if err := e.countShort(t, key, false, false); err != nil {
 					return err
 				}
 				return e.remove(t, key, old)

@@ -47,8 +47,9 @@ type joinEngine struct {
 	// floor is what the sink has everything of: the progress at the start. Changes at or below it concern no document.
 	floor   eventstore.CSN
 	advised bool // to use parts
-	// suspected is the first change since whose keys are noted that differ in spelling only, and not looked at yet; 0 when there are none.
-	suspected eventstore.CSN
+	// noted is the first change since which something is noted of rows that is to be looked at before documents are there: columns that they lack, keys that
+	// differ in spelling only. 0 when there is nothing.
+	noted eventstore.CSN
 	// most is how many documents wait for their window's end: those of a transaction that concerns more are spread.
 	most int
 	// virgin says that nothing was ever built from this state: what is kept of builds need not be looked for.
@@ -121,7 +122,7 @@ func openJoin(ctx context.Context, l *loop, plan *joinPlan, settings joinSetting
 			return nil, err
 		}
 	}
-	return e, errors.Join(e.findSuspects(), e.findUnwritten())
+	return e, errors.Join(e.findNotes(), e.findUnwritten())
 }
 
 // openState opens a state with the right meta record.
@@ -208,12 +209,37 @@ func (e *joinEngine) fingerprint() string {
 
 func (e *joinEngine) after() eventstore.CSN { return e.meta.CSN }
 
-// pending counts what is suspected as one: until it is looked at, a document may lack a row.
+// pending counts what is noted as one: until it is looked at, a document may lack a row. While the log's end is not reached the log may mend it yet.
 func (e *joinEngine) pending() int {
-	if e.suspected > 0 {
+	if e.noted > 0 && !e.loop.catchingUp() {
 		return len(e.order) + 1
 	}
 	return len(e.order)
+}
+
+// note says that the change at hand has left something to be looked at.
+func (e *joinEngine) note() {
+	if e.noted == 0 {
+		e.noted = e.csn
+	}
+}
+
+// findNotes finds out whether the state has notes that were not looked at.
+func (e *joinEngine) findNotes() error {
+	suspect, _, err := e.firstSuspect()
+	if suspect != nil || len(e.meta.Short) > 0 {
+		e.noted = e.floor + 1
+	}
+	return err
+}
+
+// checkNotes fails when documents would be wrong by what is noted, and forgets it.
+func (e *joinEngine) checkNotes() error {
+	if err := errors.Join(e.checkShort(), e.checkSpelling()); err != nil {
+		return err
+	}
+	e.noted = 0
+	return nil
 }
 
 // commit ends a group of the local state, in which everything up to csn was applied.

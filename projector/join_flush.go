@@ -118,7 +118,7 @@ func (e *joinEngine) setDoc(key []byte, r docRecord) error {
 
 // flush writes the documents of the window, and then some of those that are spread.
 func (e *joinEngine) flush(ctx context.Context, at point, w *writer) error {
-	if err := errors.Join(e.checkShort(), e.checkSpelling()); err != nil {
+	if err := e.checkNotes(); err != nil {
 		return err
 	}
 	version, err := NewVersion(e.loop.generation, at.csn)

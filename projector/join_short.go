@@ -15,6 +15,7 @@ type shortRows struct {
 }
 
 // countShort notes that the stored row with a key, if any, is replaced. now says that there is a row in its place, in e.image, whole that it lacks nothing.
+// It is in one group with the row, or a change that is applied again would count twice.
 func (e *joinEngine) countShort(t *planTable, key []byte, now, whole bool) error {
 	short := e.meta.Short[t.no]
 	if short != nil {
@@ -40,6 +41,7 @@ func (e *joinEngine) countShort(t *planTable, key []byte, now, whole bool) error
 		e.meta.Short[t.no] = short
 	}
 	short.Rows, short.Columns, short.Place = short.Rows+1, t.lacks(e.image), e.place
+	e.note()
 	return nil
 }
 

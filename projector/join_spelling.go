@@ -101,9 +101,7 @@ func (e *joinEngine) suspect(edge int, child, parent []byte) error {
 	if apart, err := e.apart(edge, child, parent); err != nil || !apart {
 		return err
 	}
-	if e.suspected == 0 {
-		e.suspected = e.csn
-	}
+	e.note()
 	return e.state.Set(append(appendNumbered(nil, suspectLetter, edge), child...), parent)
 }
 
@@ -115,15 +113,6 @@ func (e *joinEngine) firstSuspect() (at, parent []byte, err error) {
 		return false
 	})
 	return at, parent, err
-}
-
-// findSuspects finds out whether the state has notes that were not looked at.
-func (e *joinEngine) findSuspects() error {
-	at, _, err := e.firstSuspect()
-	if at != nil {
-		e.suspected = e.floor + 1
-	}
-	return err
 }
 
 // apart tells whether there are children with one key and no parent that has it, and a parent with the other key.
@@ -148,14 +137,10 @@ func (e *joinEngine) apart(edge int, child, parent []byte) (apart bool, err erro
 
 // checkSpelling fails when a noted pair of keys is still there, and forgets the others.
 func (e *joinEngine) checkSpelling() error {
-	for e.suspected > 0 {
+	for e.noted > 0 {
 		at, parent, err := e.firstSuspect()
-		if err != nil {
+		if err != nil || at == nil {
 			return err
-		}
-		if at == nil {
-			e.suspected = 0
-			return nil
 		}
 		if len(at) < 3 || int(binary.BigEndian.Uint16(at[1:])) >= len(e.edges) {
 			return lost("a note of keys is of no relation")

@@ -151,8 +151,8 @@ func (e *joinEngine) oldestPending() (csn eventstore.CSN) {
 	if e.on {
 		csn = e.oldest
 	}
-	if e.suspected > 0 && (csn == 0 || e.suspected < csn) {
-		csn = e.suspected
+	if e.noted > 0 && (csn == 0 || e.noted < csn) {
+		csn = e.noted
 	}
 	for _, d := range e.order {
 		if csn == 0 || d.first < csn {
