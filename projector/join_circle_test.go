@@ -119,3 +119,40 @@ func TestJoinCircle(t *testing.T) {
 		}
 	}
 }
+
+// TestJoinParkedUntilWritten: a document that was parked counts as such until it is written, however long a change of many documents waits.
+func TestJoinParkedUntilWritten(t *testing.T) {
+	row := func(id, parent, n int) projectortest.Change {
+		return projectortest.Put("shop.owner", rowA{id, parent, n})
+	}
+	for _, spreadAbove := range []int{1, 100} {
+		bubble(t, func(t *testing.T) {
+			r := newRig(t)
+			join := circles()["chain"]
+			join.SpreadAbove = spreadAbove
+			gate := &gate{Sink: r.sink, at: make(chan []string), pass: make(chan error)}
+			runner, stop := r.run(projector.Config{Projectors: []projector.Projector{join}, Sinks: []projector.Sink{gate}})
+			r.commit(row(1, 0, 1), row(2, 1, 2), row(3, 2, 4))
+			<-gate.at
+			gate.pass <- nil
+			circle := r.commit(row(1, 3, 1))
+			if err := runner.WaitFor(t.Context(), "sums", circle); !errors.Is(err, projector.ErrParked) {
+				t.Fatalf("waiting for the circle: got %v, want ErrParked", err)
+			}
+			broken := r.commit(row(2, 0, 32))
+			<-gate.at // it is taken, and not written
+			if err := runner.WaitFor(t.Context(), "sums", circle); !errors.Is(err, projector.ErrParked) {
+				t.Errorf("spread above %d, waiting for the circle before its documents are written: got %v, want ErrParked", spreadAbove, err)
+			}
+			gate.pass <- nil
+			r.waitFor(runner, "sums", broken)
+			r.want("sums", map[string]string{"1": `{"N":1,"Sum":37}`, "2": `{"N":32,"Sum":32}`, "3": `{"N":4,"Sum":36}`})
+			if s := runner.Status()[0]; s.Parked != 0 || s.ParkedWhy != nil {
+				t.Errorf("when all are written: %+v", s)
+			}
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}

@@ -246,7 +246,7 @@ func (e *joinEngine) checkNotes() error {
 func (e *joinEngine) commit(csn eventstore.CSN) error {
 	for _, d := range e.order {
 		if !d.marked {
-			if err := e.setDoc(d.key, docRecord{csn: d.last, pending: true}); err != nil {
+			if err := e.setDoc(d.key, docRecord{csn: d.last, pending: true, parked: e.counted(d.was)}); err != nil {
 				return err
 			}
 			d.marked = true

@@ -27,7 +27,7 @@ type docRecord struct {
 	csn eventstore.CSN
 	// pending says that it was not acknowledged since the change.
 	pending bool
-	// parked says that it could not be made, and waits for its next change.
+	// parked says that it could not be made, and waits for its next change; or, if pending, that it was not written since.
 	parked bool
 	// sum is of the bytes that the sink holds, as far as it is known.
 	sum    docSum
@@ -84,6 +84,7 @@ const docOverhead = 40
 const (
 	docWritten = 1 // its sum, where it is known
 	docParked  = 2
+	docMended  = 3 // parked, and pending since its next change
 )
 
 // parseDoc reads a record: the csn; a byte where the document is not pending; its sum.
@@ -91,11 +92,11 @@ func parseDoc(value []byte) (r docRecord, err error) {
 	if n := len(value); n != 8 && n != 9 && n != 9+len(r.sum) {
 		return r, lost("the record of a document has %d bytes", n)
 	}
-	r = docRecord{csn: eventstore.CSN(binary.BigEndian.Uint64(value)), pending: len(value) == 8, summed: len(value) > 9}
+	r = docRecord{csn: eventstore.CSN(binary.BigEndian.Uint64(value)), pending: len(value) == 8 || value[8] == docMended, summed: len(value) > 9}
 	if r.summed {
 		copy(r.sum[:], value[9:])
 	}
-	r.parked = len(value) == 9 && value[8] == docParked
+	r.parked = len(value) == 9 && value[8] >= docParked
 	return r, nil
 }
 
@@ -103,6 +104,8 @@ func (e *joinEngine) setDoc(key []byte, r docRecord) error {
 	at := append(append(e.borrow(), docLetter), key...)
 	value := binary.BigEndian.AppendUint64(e.borrow(), uint64(r.csn))
 	switch {
+	case r.parked && r.pending:
+		value = append(value, docMended)
 	case r.parked:
 		value = append(value, docParked)
 	case r.summed:
@@ -172,12 +175,17 @@ func (e *joinEngine) write(ctx context.Context, w *writer, key []byte, first eve
 	fail := func(err error) error {
 		return &DocumentError{Projector: e.loop.def.name, ID: id, CSN: version.CSN(), Err: err}
 	}
-	if errors.Is(err, ErrTooDeep) {
-		return e.park(key, first, fail(err))
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrTooDeep) {
 		return fail(err)
 	}
+	was, unknown := e.doc(key)
+	if unknown != nil {
+		return fail(unknown)
+	}
+	if err != nil {
+		return e.park(key, was, first, fail(err))
+	}
+	e.unpark(was)
 	sum := sumOf(body)
 	if same(sum) {
 		w.info.Unchanged++

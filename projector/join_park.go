@@ -9,21 +9,27 @@ type parking struct {
 	parkedWhy   error          // of the last one
 }
 
-// park leaves a document, changed since first, as it is.
-func (e *joinEngine) park(key []byte, first eventstore.CSN, why error) error {
+// park leaves a document, changed since first, as it is. was is its record.
+func (e *joinEngine) park(key []byte, was docRecord, first eventstore.CSN, why error) error {
 	if e.parked == 0 || first < e.parkedSince {
 		e.parkedSince = first
 	}
-	if e.parked++; e.parkedWhy == nil {
+	if !e.counted(was) {
+		e.parked++
+	}
+	if e.parkedWhy == nil {
 		e.loop.log.Warn("projector parks a document until its rows change", "err", why)
 	}
 	e.parkedWhy = why
 	return e.setDoc(key, docRecord{csn: e.csn, parked: true})
 }
 
-// unpark says that a change has reached a document, which was as its record says.
+// counted tells whether a document with this record is among the parked ones.
+func (e *joinEngine) counted(was docRecord) bool { return was.parked && was.csn > e.floor }
+
+// unpark says that a document is written, which was as its record says.
 func (e *joinEngine) unpark(was docRecord) {
-	if !was.parked || was.csn <= e.floor {
+	if !e.counted(was) {
 		return
 	}
 	if e.parked = max(e.parked-1, 0); e.parked == 0 {

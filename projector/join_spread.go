@@ -59,7 +59,6 @@ func (e *joinEngine) touched() error {
 		if err != nil {
 			return err
 		}
-		e.unpark(was)
 		d := &dirtyDoc{key: key, first: e.csn, last: e.csn, was: was}
 		if was.pending && was.csn > e.floor { // it need not be spread any more
 			d.several, d.first = true, was.csn
@@ -77,7 +76,6 @@ func (e *joinEngine) markDoc(key []byte) error {
 	if err != nil {
 		return err
 	}
-	e.unpark(was)
 	if !was.pending || was.csn <= e.floor {
 		e.count++
 	}
@@ -87,7 +85,7 @@ func (e *joinEngine) markDoc(key []byte) error {
 	case e.cursor != nil && e.again == 0:
 		e.again = e.csn
 	}
-	return e.setDoc(key, docRecord{csn: e.csn, pending: true})
+	return e.setDoc(key, docRecord{csn: e.csn, pending: true, parked: e.counted(was)})
 }
 
 // findUnwritten marks the documents that have changed since the progress: whatever is known of their bytes, the sink may not have them.
@@ -106,7 +104,7 @@ func (e *joinEngine) findUnwritten() error {
 				return false
 			}
 			switch {
-			case r.csn > e.floor && !r.pending && safeguard.Unwritten:
+			case r.csn > e.floor && (!r.pending || r.parked) && safeguard.Unwritten:
 				keys, known = append(keys, bytes.Clone(key[1:])), append(known, r.csn)
 				e.count++
 			case r.csn > e.floor:
