@@ -15,6 +15,7 @@ import (
 
 // Config configures a [Relay]. Source and Log are required; every other field's zero value means its default.
 type Config struct {
+	// Source is the database to follow, Log where its commits go. The relay closes neither.
 	Source Source
 	Log    eventstore.Log
 

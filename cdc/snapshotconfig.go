@@ -20,13 +20,14 @@ const (
 
 // SnapshotConfig configures the snapshots of a [Relay]. The zero value means the defaults.
 type SnapshotConfig struct {
+	// Mode says whether tables are read at all. Default [SnapshotMissing].
 	Mode SnapshotMode
 	// Readers is how many chunks are read at a time, each over a connection of its own, of several tables or of one. Default 2.
 	Readers int
 	// ChunkRows bounds the rows of a chunk. Default 2,000. Its bytes are bounded by the relay's MaxBytes.
 	ChunkRows int
 	// Eager: chunks do not yield to the stream. By default, while the stream has transactions, one chunk is read at a time, whatever
-	// Readers says, and after it none for as long as it took until the log had it; and chunks are as small as needed (between ChunkRows/16 and
+	// Readers says, and after it none for as long as it took until the log had it, a second at most; and chunks are as small as needed (between ChunkRows/16 and
 	// ChunkRows/8) for a flush with one to take hardly longer than two without. Eager is faster, and commits take longer to reach the log meanwhile.
 	Eager bool
 	// RowsPerSecond bounds what all readers read. 0: no limit.

@@ -39,7 +39,7 @@
 // generation is built, nothing is written below what was the log's end at the start.
 //
 // Documents that would read rows without end ([ErrTooDeep]) are parked until a change reaches them. Rows that lack a column of their type, and keys that differ in
-// case only ([ErrSpelling]), halt: documents would be wrong in silence.
+// case or spaces at the end only ([ErrSpelling]), halt: documents would be wrong in silence.
 //
 // A change that concerns more than [Join.SpreadAbove] documents, or a transaction more than [Config.WindowTargets], is spread: reading and other documents go on, [Status.Spread] counts what is left, and
 // progress stays below the change until all are written. One document larger than its share of [Join.BytesPerSecond] is written less often.

@@ -10,7 +10,7 @@ import (
 	"github.com/millrace-go/millrace/eventstore"
 )
 
-// ErrDefinition is returned when a read model was built by a newer [Query.Version] or [Fold.Version] than the running one.
+// ErrDefinition is returned when a read model was built by a newer Version of its [Fold], [Join] or [Query] than the running one.
 var ErrDefinition = errors.New("the read model was built by a newer version of its definition")
 
 // ErrDefinitionChanged is returned when a [Join] makes other documents of the same rows than it did before, with the same Version: its code was changed, or
@@ -24,7 +24,8 @@ var ErrParked = errors.New("documents are parked")
 type DocumentError struct {
 	Projector string
 	ID        string
-	// Table is whose change could not be applied, Topic whose event; both are empty when the sink refused the document.
+	// Table is whose change could not be applied, Topic whose event; both are empty when the document could not be made or loaded of its rows, or
+	// the sink refused it.
 	Table, Topic string
 	CSN          eventstore.CSN
 	Err          error

@@ -62,8 +62,8 @@ type Join[R any, K comparable, D any] struct {
 	// CacheBytes bounds the memory for what was read of late: decoded rows, what indexes have found, what is known of documents. Default 160 MiB.
 	CacheBytes int
 	// ExactKeys says that text by which rows belong together is compared byte by byte in the database (a binary collation). Without it the projector halts
-	// with [ErrSpelling] on a row whose key is that of another but for its case or spaces at the end: by most collations these belong together, and by Go's
-	// comparison they do not. Where the database takes them for equal, have the key functions of the tables and relations fold them, e.g. by
+	// with [ErrSpelling] on a row that belongs to none, where there is one whose key is the same but for case or spaces at the end: by most collations these
+	// belong together, and by Go's comparison they do not. Where the database takes them for equal, have the key functions of the tables and relations fold them, e.g. by
 	// strings.ToLower. Other letters that a collation does not tell apart (é and e) are not seen.
 	ExactKeys bool
 }

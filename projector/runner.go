@@ -43,7 +43,8 @@ func NewRunner(cfg Config) (*Runner, error) {
 //
 // Before anything is written, whatever is wrong is returned at once, an unreachable server too. Afterwards, what may pass is retried for
 // ever with backoff. What will not pass halts its projector; the others go on. When all have halted Run returns. Its error joins those
-// of all halted projectors: [*DocumentError], [*RowError], [ErrDefinition], [eventstore.ErrLogMismatch], [eventstore.ErrPositionLost].
+// of all halted projectors: [*DocumentError], [*RowError], [ErrDefinition], [ErrDefinitionChanged], [ErrSpelling], [eventstore.ErrLogMismatch],
+// [eventstore.ErrPositionLost].
 //
 // Run may be called again after it has returned, and goes on from the recorded progress; not twice at once.
 func (r *Runner) Run(ctx context.Context) error {
@@ -101,7 +102,8 @@ func (r *Runner) loop(projector string) (*loop, error) {
 }
 
 // WaitFor returns when every document of the projector is at least as new as csn and readers see them by id, or with an error that
-// wraps [ErrStopped] when the projector runs no more, or [ErrParked] when all are but some that cannot be made. It closes the projector's window early. A search engine finds them after its next refresh.
+// wraps [ErrStopped] when the projector runs no more, or [ErrParked] when all are but some that cannot be made. It closes the projector's window early.
+// A search engine finds them after its next refresh.
 func (r *Runner) WaitFor(ctx context.Context, projector string, csn eventstore.CSN) error {
 	l, err := r.loop(projector)
 	if err != nil {

@@ -64,7 +64,7 @@ type Config struct {
 	// (where a file in use cannot lose its name: with Close). Default [os.TempDir].
 	SpillDir string
 	// HeartbeatPeriod is how often the server shows that the connection lives when it has nothing to send. After three of them
-	// without a byte the connection counts as lost. Default 5 s.
+	// without a byte the connection counts as lost. Default 5 s, from 1 ms to 1 h.
 	HeartbeatPeriod time.Duration
 	// Logger receives what is worth knowing but no error; nil means nobody.
 	Logger *slog.Logger

@@ -34,7 +34,8 @@ type Config struct {
 	Compression string
 	// MaxMessageBytes is the largest record and batch, in bytes, written as max.message.bytes to new topics and demanded of
 	// existing ones. A larger record is an [*eventstore.RecordError], or goes to Blobs. The broker's socket.request.max.bytes (100 MiB, unless it is
-	// set) must be larger. An update's record has both images; binary values take four bytes for three. Default 32 MiB.
+	// set) must be larger. An update's record has both images; binary values take four bytes for three. Default 32 MiB,
+	// from 16 KiB to 1 GiB.
 	MaxMessageBytes int
 	// Blobs takes the values of records that are larger than MaxMessageBytes; their records have a claim instead. Nil refuses them. Readers
 	// need the same store.
@@ -44,7 +45,8 @@ type Config struct {
 
 	// Lease is how long a writer relies on its fence without having told the brokers that it lives, which it does six times in that time: an empty
 	// aborted transaction. A writer that was stopped for longer writes nothing more and is begun again. The same for all writers of a pipeline, in
-	// whole seconds. Brokers must remember producers for twice as long (transactional.id.expiration.ms, producer.id.expiration.ms). Default 1 h.
+	// whole seconds. Brokers must remember producers for twice as long (transactional.id.expiration.ms, producer.id.expiration.ms). Default 1 h,
+	// from 1 s to 24 h.
 	Lease time.Duration
 
 	// TLS and SASL secure the connections to the brokers; see package github.com/segmentio/kafka-go/sasl for mechanisms.

@@ -24,7 +24,7 @@ type Config struct {
 	// CacheBytes bounds the blocks that are kept in memory, of all states together. Default 64 MiB.
 	CacheBytes int64
 	// BufferBytes is how much a state collects in memory before it writes a file. It takes up to three of these, and more for
-	// one commit that is larger. Default 16 MiB.
+	// one commit that is larger. Default 16 MiB, at least 64 KiB.
 	BufferBytes int
 	// Logger gets what goes wrong in the background; nil is silent.
 	Logger *slog.Logger
