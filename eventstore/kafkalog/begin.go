@@ -98,10 +98,15 @@ func (l *Log) prepareTopics(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := l.checkTopics(ctx, topics); err != nil {
+	deviations, err := l.topicDeviations(ctx, topics)
+	if err != nil {
 		return err
 	}
-	if err := l.checkBrokers(ctx); err != nil {
+	brokers, err := l.brokerDeviations(ctx)
+	if err != nil {
+		return err
+	}
+	if err := settingsError(append(deviations, brokers...)); err != nil {
 		return err
 	}
 	if _, ok := topics[name]; ok {

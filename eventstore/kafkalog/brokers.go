@@ -21,10 +21,10 @@ const (
 // requestOverhead is more than a produce request has beside a batch.
 const requestOverhead = 4 << 10
 
-// checkBrokers makes sure that the brokers read a request with the largest record, for on a larger one they close the connection, which
-// cannot be told from a broker that does not answer; and that they remember producers for longer than a lease. A setting that a broker does not
+// brokerDeviations finds out whether the brokers read a request with the largest record, for on a larger one they close the connection, which
+// cannot be told from a broker that does not answer; and whether they remember producers for longer than a lease. A setting that a broker does not
 // know is none of its.
-func (l *Log) checkBrokers(ctx context.Context) error {
+func (l *Log) brokerDeviations(ctx context.Context) (deviations []Deviation, err error) {
 	least := map[string]int64{
 		requestSetting:       int64(l.cfg.MaxMessageBytes + requestOverhead),
 		producerSetting:      (expirations * l.cfg.Lease).Milliseconds(),
@@ -32,18 +32,17 @@ func (l *Log) checkBrokers(ctx context.Context) error {
 	}
 	smaller := map[string]string{requestSetting: "MaxMessageBytes", producerSetting: "Lease", transactionalSetting: "Lease"}
 	var brokers map[int32]map[string]string
-	err := l.client.retry(ctx, "describe brokers", func(ctx context.Context) (err error) {
+	err = l.client.retry(ctx, "describe brokers", func(ctx context.Context) (err error) {
 		brokers, err = l.client.brokerSettings(ctx, sortedKeys(least))
 		return err
 	})
 	if errors.Is(err, kafka.ClusterAuthorizationFailed) {
 		l.log.Warn("cannot see whether the brokers take the largest records and remember producers for long enough: the account may not describe their settings", "least", least)
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var deviations []Deviation
 	for _, id := range sortedKeys(brokers) {
 		for _, name := range sortedKeys(least) {
 			has, known := brokers[id][name]
@@ -54,10 +53,7 @@ func (l *Log) checkBrokers(ctx context.Context) error {
 				fmt.Sprintf("%s=%d in its server.properties and a restart, or with a smaller %s", name, least[name], smaller[name])})
 		}
 	}
-	if len(deviations) > 0 {
-		return &SettingsError{deviations}
-	}
-	return nil
+	return deviations, nil
 }
 
 // brokerSettings asks every broker for some of its settings.

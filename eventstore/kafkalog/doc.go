@@ -4,9 +4,9 @@
 //
 // A topic of the seam, e.g. "shop.stock", is the Kafka topic "<pipeline>.shop.stock". Beside them stands "<pipeline>.watermark"
 // with one partition, whose records are the watermarks. Row topics have a dot in their name, so none can be called so. Topics are
-// created with cleanup.policy=delete and without retention; existing ones are checked, and all deviations are reported in one
-// [*SettingsError] before anything is written. So is a broker that does not take requests as large as MaxMessageBytes, which is
-// looked at from 50 MiB on.
+// created with cleanup.policy=delete and without retention. Existing ones are checked, and the brokers, as far as the account may see their
+// settings: they must take requests as large as MaxMessageBytes, and remember producers for two leases. All deviations are in one
+// [*SettingsError], before anything is written.
 //
 // A data record has the headers "csn" and "index", decimal text, and, if it is the first of its batch, "stamp": JSON that says
 // which csn is which transaction of the source. A watermark's value is JSON.

@@ -114,10 +114,27 @@ func (l *Log) createTopic(ctx context.Context, name string, partitions int, sett
 	return made, err
 }
 
-// checkTopics compares existing Kafka topics with what the log needs of them.
-func (l *Log) checkTopics(ctx context.Context, topics map[string]topicLayout) error {
-	if len(topics) == 0 {
+// settingsError returns the deviations as an error, nil where there are none.
+func settingsError(deviations []Deviation) error {
+	if len(deviations) == 0 {
 		return nil
+	}
+	return &SettingsError{deviations}
+}
+
+// checkTopics refuses Kafka topics that are not as the log needs them.
+func (l *Log) checkTopics(ctx context.Context, topics map[string]topicLayout) error {
+	deviations, err := l.topicDeviations(ctx, topics)
+	if err != nil {
+		return err
+	}
+	return settingsError(deviations)
+}
+
+// topicDeviations compares existing Kafka topics with what the log needs of them.
+func (l *Log) topicDeviations(ctx context.Context, topics map[string]topicLayout) ([]Deviation, error) {
+	if len(topics) == 0 {
+		return nil, nil
 	}
 	req := &describeconfigs.Request{}
 	for name := range topics {
@@ -145,14 +162,13 @@ func (l *Log) checkTopics(ctx context.Context, topics map[string]topicLayout) er
 		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return l.compare(topics, has)
+	return l.compare(topics, has), nil
 }
 
 // compare lists the deviations, and warns of what may lose acknowledged data.
-func (l *Log) compare(topics map[string]topicLayout, has map[string]map[string]string) error {
-	var deviations []Deviation
+func (l *Log) compare(topics map[string]topicLayout, has map[string]map[string]string) (deviations []Deviation) {
 	for _, name := range sortedKeys(topics) {
 		for _, s := range l.cfg.settings() {
 			got := has[name][s.name]
@@ -182,10 +198,7 @@ func (l *Log) compare(topics map[string]topicLayout, has map[string]map[string]s
 				" (or accept that acknowledged records are lost with a broker: AcceptLoss)"})
 		}
 	}
-	if len(deviations) > 0 {
-		return &SettingsError{deviations}
-	}
-	return nil
+	return deviations
 }
 
 func (l *Log) settingNames() []string {
