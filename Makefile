@@ -21,7 +21,7 @@ test: setup services ## everything, on real servers, with the race detector; end
 	@scripts/test.sh $(TESTFLAGS)
 
 .PHONY: setup
-setup: # the race detector needs a C compiler
+setup: ## what the tests need of the machine: a C compiler, for the race detector
 	@scripts/setup.sh
 
 .PHONY: services

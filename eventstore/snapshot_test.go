@@ -1,6 +1,9 @@
 package eventstore_test
 
 import (
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/millrace-go/millrace/eventstore"
@@ -37,5 +40,31 @@ func TestSnapshotComplete(t *testing.T) {
 	}
 	if _, err := eventstore.ParseSnapshot("{"); err == nil {
 		t.Error("half a text is no error")
+	}
+}
+
+// TestSnapshotPage: the text in docs/wire-format.md is one that is written, and says of tables what the page says.
+func TestSnapshotPage(t *testing.T) {
+	page, err := os.ReadFile("../docs/wire-format.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example := regexp.MustCompile("(?s)```json\n({\"filters\":.*?})\n```").FindSubmatch(page)
+	if example == nil {
+		t.Fatal("the page has no example of a snapshot's progress")
+	}
+	want := strings.ReplaceAll(string(example[1]), "\n ", "")
+	p, err := eventstore.ParseSnapshot(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Text(); got != want {
+		t.Errorf("got  %s\npage %s", got, want)
+	}
+	for name, whole := range map[string]bool{"shop.product": true, "stock.a": true, "stock.item": false, "stock.z": false, "late.a": false} {
+		schema, table, _ := strings.Cut(name, ".")
+		if got := p.Complete(schema, table); got != whole {
+			t.Errorf("%s is whole: %v, want %v", name, got, whole)
+		}
 	}
 }

@@ -3,7 +3,7 @@
 // An implementation passes when TestLog does:
 //
 //	func TestLog(t *testing.T) {
-//		eventstoretest.TestLog(t, eventstoretest.Harness{New: newStore})
+//		eventstoretest.TestLog(t, eventstoretest.Harness{New: newStore, MaxRecordBytes: 1 << 20})
 //	}
 //
 // A [Store] is one log as several processes see it: each Open is another process with a [Network] of its own, on which the suite
