@@ -85,7 +85,7 @@ type joinMeta struct {
 	Short map[int]*shortRows `json:"short,omitempty"`
 }
 
-const joinFormat = 2
+const joinFormat = 3
 
 // newMark returns a text that no row holds.
 func newMark() string { return rand.Text() }
@@ -291,7 +291,7 @@ const (
 
 	parentLetter  = 's' // relation, hash of a folded key, key of a parent
 	childLetter   = 't' // relation, hash of a folded key, key of children
-	suspectLetter = 'u' // relation, key of children: key of a parent
+	suspectLetter = 'u' // relation, key of children, hash of a parent's key: that key
 )
 
 func appendNumbered(dst []byte, letter byte, no int) []byte {

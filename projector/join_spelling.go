@@ -14,7 +14,7 @@ var ErrSpelling = errors.New("two keys differ in case or in spaces at the end on
 
 // A relation leads from a table's own key (the parent's) to an index of another (the children's). Of keys that are not as foldText would have them there are
 // entries with the folded key, so that those that differ in spelling only can be found; they are left when the rows go. A key of children that has no parent, while there is a
-// parent of another spelling, is noted, and looked at again when documents are to be written: by then there may be one.
+// parent of another spelling, is noted with that, and looked at again when documents are to be written: by then there may be one.
 
 // ends returns a relation's parents and its index of children.
 func (edge *joinEdge) ends() (parents *joinTable, children *joinIndex) {
@@ -83,17 +83,21 @@ func spelling(letter byte, edge int, folded []byte) []byte {
 // eachSpelling calls f for the keys that there are, or were, with this folded key.
 func (e *joinEngine) eachSpelling(letter byte, edge int, folded []byte, f func(key []byte) error) error {
 	at := spelling(letter, edge, folded)
-	low, high := prefix(at)
-	keys, err := e.keys(low, high, len(at))
-	if err != nil {
-		return err
-	}
-	for _, key := range append(keys, folded) {
-		if err := f(key); err != nil {
+	for low, high := prefix(at); ; {
+		keys, err := e.keys(low, high, len(at))
+		if err != nil {
 			return err
 		}
+		for _, key := range keys {
+			if err := f(key); err != nil {
+				return err
+			}
+		}
+		if len(keys) < scanKeys {
+			return f(folded)
+		}
+		low = append(append(bytes.Clone(at), keys[len(keys)-1]...), 0)
 	}
-	return nil
 }
 
 // suspect notes keys of children and of a parent that differ in spelling only.
@@ -102,7 +106,9 @@ func (e *joinEngine) suspect(edge int, child, parent []byte) error {
 		return err
 	}
 	e.note()
-	return e.state.Set(append(appendNumbered(nil, suspectLetter, edge), child...), parent)
+	h := fnv.New64a()
+	h.Write(parent)
+	return e.state.Set(h.Sum(append(appendNumbered(nil, suspectLetter, edge), child...)), parent)
 }
 
 // firstSuspect returns a note of suspect's, nil when there is none.
@@ -142,11 +148,11 @@ func (e *joinEngine) checkSpelling() error {
 		if err != nil || at == nil {
 			return err
 		}
-		if len(at) < 3 || int(binary.BigEndian.Uint16(at[1:])) >= len(e.edges) {
+		if len(at) < 3+8 || int(binary.BigEndian.Uint16(at[1:])) >= len(e.edges) {
 			return lost("a note of keys is of no relation")
 		}
 		edge := int(binary.BigEndian.Uint16(at[1:]))
-		apart, err := e.apart(edge, at[3:], parent)
+		apart, err := e.apart(edge, at[3:len(at)-8], parent)
 		if err != nil {
 			return err
 		}

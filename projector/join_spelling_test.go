@@ -73,6 +73,7 @@ func TestJoinSpelling(t *testing.T) {
 		{"second follows", false, same, [][]projectortest.Change{{putTown("Ulm"), putPerson(1, "ULM"), putTown("ULM")}}, false},
 		{"other has gone", false, same, [][]projectortest.Change{{putTown("Ulm"), delTown("Ulm")}, {putPerson(1, "ULM")}}, false},
 		{"child has gone", false, same, [][]projectortest.Change{{putPerson(1, "ULM"), putPerson(1, "x")}, {putTown("Ulm")}}, false},
+		{"one of two has gone", false, same, [][]projectortest.Change{{putPerson(1, "ulm"), putTown("Ulm"), putTown("ULM "), delTown("ULM ")}}, true},
 		{"another name", false, same, [][]projectortest.Change{{putTown("Ulm")}, {putPerson(1, "Ulme")}}, false},
 		{"exact", true, same, [][]projectortest.Change{{putTown("Ulm")}, {putPerson(1, "ULM")}}, false},
 		{"folded", false, strings.ToLower, [][]projectortest.Change{{putTown("Ulm")}, {putPerson(1, "ULM")}}, false},
@@ -170,5 +171,42 @@ func TestJoinSpellingOfSecond(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Errorf("mended, %+v: %v", c.person, err)
 		}
+	}
+}
+
+// TestJoinSpellingOfMany: however many spellings of a key there have been, the one that is left is found.
+func TestJoinSpellingOfMany(t *testing.T) {
+	r := newRig(t)
+	r.feed.Keys = map[string][]string{"shop.town": {"name"}}
+	type row struct {
+		ID   int    `json:"id"`
+		Town string `json:"town"`
+	}
+	type town struct {
+		Name string `json:"name"`
+	}
+	towns := projector.NewTable("shop.town", func(t *town) string { return t.Name })
+	people := projector.NewTable("shop.person", func(p *row) int { return p.ID })
+	townOf := projector.BelongsTo(people, towns, func(p *row) string { return p.Town })
+	var changes []projectortest.Change
+	for i := range 1 << 10 { // in the order of their bytes
+		name := []byte("ABCDEFGHIJ")
+		for bit := range name {
+			if i>>(9-bit)&1 == 1 {
+				name[bit] |= 0x20
+			}
+		}
+		changes = append(changes, projectortest.Put("shop.person", row{1, string(name)}))
+	}
+	changes[1023] = projectortest.Put("shop.town", town{"ABCDEFGHIJ"})
+	r.commit(changes...)
+	runner, stop := r.run(projector.Config{Projectors: []projector.Projector{projector.Join[row, int, row]{Name: "spelling", Version: 1,
+		Target: projector.MemoryTarget("spelling"), Root: people, Reads: []projector.Readable{townOf},
+		Build: func(_ *projector.View, p *row) (*row, error) { return p, nil }}}})
+	if err := runner.WaitFor(t.Context(), "spelling", 1); !errors.Is(err, projector.ErrSpelling) {
+		t.Errorf("waiting: got %v, want ErrSpelling", err)
+	}
+	if err := stop(); !errors.Is(err, projector.ErrSpelling) {
+		t.Errorf("got %v, want ErrSpelling", err)
 	}
 }
