@@ -221,6 +221,11 @@ func (l *loop) take(ctx, work context.Context, item cutOrError) error {
 	}
 	l.executed, l.window.committed = cut.Watermark.Position, cut.Watermark.Time
 	l.state.update(func(s *Status) { s.HeadCSN = max(s.HeadCSN, cut.CSN) })
+	missing, err := l.incomplete(cut.Watermark)
+	if err != nil {
+		return err
+	}
+	l.held = l.held || missing // the cut may have the first rows of a snapshot
 	for rec, err := range cut.Records() {
 		if err != nil {
 			return &readError{err}
@@ -249,10 +254,7 @@ func (l *loop) take(ctx, work context.Context, item cutOrError) error {
 	l.applied = cut.CSN
 	l.last = eventstore.Place{CSN: cut.CSN, Index: ^uint64(0)}
 	l.state.read(cut.Watermark, l.pending())
-	var err error
-	if l.held, err = l.incomplete(cut.Watermark); err != nil {
-		return err
-	}
+	l.held = missing
 	l.state.update(func(s *Status) { s.Held = l.held })
 	if l.held {
 		return nil
