@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/millrace-go/millrace/eventstore"
 	"github.com/millrace-go/millrace/projector"
@@ -133,7 +134,11 @@ func ExampleQuery() {
 		},
 		Load: func(ctx context.Context, tx *sql.Tx, ids []string) (map[string]any, error) {
 			// Here: SELECT … FROM category LEFT JOIN product … WHERE category.id IN (ids), by tx. Category 2 is gone.
-			return map[string]any{"1": map[string]any{"name": "tea", "products": []string{"green", "black"}}}, nil
+			docs := map[string]any{}
+			if slices.Contains(ids, "1") {
+				docs["1"] = map[string]any{"name": "tea", "products": []string{"green", "black"}}
+			}
+			return docs, nil
 		},
 	}
 	show(query,
