@@ -6,7 +6,7 @@ LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VULN      := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 SERVICES  := cd internal/integration && $(GO) run ./cmd/services
 # Every server test on two cores: packages one after the other, so that they do not starve each other.
-TESTFLAGS ?= -race -count=1 -timeout=20m
+TESTFLAGS ?= -race -count=1 -timeout=40m
 
 .PHONY: help
 help: ## lists the targets
