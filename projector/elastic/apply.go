@@ -166,7 +166,7 @@ func (a *applier) ask(ctx context.Context, conflicts []int) error {
 func (s *Sink) bulk(ctx context.Context, alias string, body []byte, id func(int) string, n int) ([]bulkItem, error) {
 	requireAlias := true
 	var reply bulkReply
-	req := esapi.BulkRequest{Index: alias, Body: bytes.NewReader(body), RequireAlias: &requireAlias}
+	req := esapi.BulkRequest{Index: alias, Body: bytes.NewReader(body), RequireAlias: &requireAlias, FilterPath: bulkReplyFields}
 	if err := s.do(ctx, "bulk to "+alias, req, &reply); err != nil {
 		return nil, err
 	}

@@ -118,6 +118,9 @@ type bulkReply struct {
 	} `json:"items"`
 }
 
+// bulkReplyFields leaves out what nothing reads, most of the reply.
+var bulkReplyFields = []string{"items.*._id", "items.*.status", "items.*.error.type", "items.*.error.reason"}
+
 type bulkItem struct {
 	ID     string `json:"_id"`
 	Status int    `json:"status"`
