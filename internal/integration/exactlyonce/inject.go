@@ -101,22 +101,36 @@ func (r *run) pass(ctx context.Context, d time.Duration) error {
 // pair returns the relay that leads and the other one.
 func (r *run) pair() (leader, other *member) { return r.relays[r.leader], r.relays[1-r.leader] }
 
-// more keeps the relays busy while something is awaited.
-func (r *run) more() { r.load.allow(5) }
+// more keeps the relays busy while something is awaited. Two that begin at one time may fence each other off: then the leader is told again.
+func (r *run) more() {
+	r.load.allow(5)
+	leader, other := r.pair()
+	if leader.counts().replaced && !other.counts().running {
+		if err := leader.run(); err != nil {
+			r.say("relay %s: %v", leader.name, err)
+		}
+	}
+}
 
 func (r *run) await(ctx context.Context, what string, ok func() bool) error {
 	return await(ctx, r.cfg.Patience, &r.changed, what, r.more, ok)
 }
 
-// lead has a relay take over the log.
+// lead has a relay take over the log. The other one, if it runs, may begin anew meanwhile and fence it off first: then it is told again.
 func (r *run) lead(ctx context.Context, n int) error {
 	m := r.relays[n]
-	before := m.counts()
-	if err := m.run(); err != nil {
-		return fmt.Errorf("relay %s: %w", m.name, err)
-	}
 	r.leader = n
-	return r.await(ctx, "relay "+m.name+" takes over", func() bool { return m.counts().began > before.began })
+	for before := m.counts(); ; {
+		if err := m.run(); err != nil {
+			return fmt.Errorf("relay %s: %w", m.name, err)
+		}
+		if err := r.await(ctx, "relay "+m.name+" takes over", func() bool { return m.counts().began > before.began || m.counts().replaced }); err != nil {
+			return err
+		}
+		if m.counts().began > before.began {
+			return nil
+		}
+	}
 }
 
 // goesOn waits until the leader has appended something new.

@@ -25,6 +25,8 @@ type member struct {
 	mu       sync.Mutex
 	readies  int    // starts of the process that have come so far
 	running  bool   // it was told to relay, and neither died since nor learned of a successor
+	replaced bool   // it has learned of a successor since it was told to relay, and does not go on by itself
+	standing bool   // it was told to stand by
 	began    int    // times that it took over the log
 	flushing int    // flushes begun
 	flushed  int    // flushes done
@@ -54,7 +56,7 @@ func (m *member) heard(line []byte) (working bool) {
 	switch e.Kind {
 	case eventReady:
 		m.readies++
-		m.halted, m.standby, m.running = "", "", false
+		m.halted, m.standby, m.running, m.replaced = "", "", false, false
 		working = true
 	case eventBegan:
 		m.began++
@@ -69,7 +71,7 @@ func (m *member) heard(line []byte) (working bool) {
 		m.took = (3*m.took + e.Took) / 4
 	case eventFenced:
 		m.fenced++
-		m.running = false
+		m.running, m.replaced = false, !m.standing
 	case eventStandby:
 		m.standby = e.Text
 	case eventHalted:
@@ -88,13 +90,13 @@ func (m *member) heard(line []byte) (working bool) {
 type counts struct {
 	began, flushing, flushed, fenced, retries int
 	halted                                    string
-	running                                   bool
+	running, replaced                         bool
 }
 
 func (m *member) counts() counts {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return counts{m.began, m.flushing, m.flushed, m.fenced, m.retries, m.halted, m.running}
+	return counts{m.began, m.flushing, m.flushed, m.fenced, m.retries, m.halted, m.running, m.replaced}
 }
 
 // await waits until ok, which is asked again whenever something happened to a relay. Each second nudge is called.
@@ -143,7 +145,7 @@ func (m *member) standBy() error { return m.begin(order{Do: doRun, Standby: true
 
 func (m *member) begin(o order) error {
 	m.mu.Lock()
-	m.running = true
+	m.running, m.replaced, m.standing = true, false, o.Standby
 	m.mu.Unlock()
 	return m.process.Tell(o)
 }
