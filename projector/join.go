@@ -51,7 +51,8 @@ type Join[R any, K comparable, D any] struct {
 	//
 	// An error or panic halts the projector.
 	Build func(v *View, root *R) (*D, error)
-	// ID returns a document's id. Nil is right for integers and strings, which are written as they are.
+	// ID returns a document's id, another one for each key: two keys with one id halt the projector when both are written in one request, and otherwise
+	// overwrite each other's document unseen. Nil is right for integers and strings, which are written as they are.
 	ID func(key K) string
 
 	// SpreadAbove is the number of documents that one changed row may concern before they are spread. Default 1,000.
