@@ -29,7 +29,7 @@ type sinkUnderTest struct {
 // sinks measures each sink beside a plain bulk loader.
 func (b *bench) sinks(ctx context.Context) error {
 	const batch = 1000
-	batches := int(min(max(b.rows/10_000, 10), 100))
+	batches := int(min(max(b.rows/4_000, 10), 250)) // fewer, and a merge in one of the indexes decides
 	fmt.Printf("sinks: %d batches of %d documents of 280 B, one after the other, each by the sink and by a plain bulk loader in turn\n", batches, batch)
 	elasticsearch, err := b.elastic(ctx)
 	if err != nil {
