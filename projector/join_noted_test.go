@@ -3,6 +3,7 @@ package projector_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -86,39 +87,51 @@ func TestJoinColumnsCountedOnce(t *testing.T) {
 	}
 }
 
-// TestJoinNotedOnReplay: what the log mends below its end does not halt a replay, whoever waits for less, or stops it there.
-func TestJoinNotedOnReplay(t *testing.T) {
-	type town struct {
+type (
+	noteTown struct {
 		Name string `json:"name"`
 		N    int    `json:"n"`
 	}
-	type live struct {
+	notePerson struct {
 		ID   int    `json:"id"`
 		Town string `json:"town"`
 	}
+)
+
+// townspeople is a Join of people and their towns.
+func townspeople() projector.Projector {
 	type doc struct{ N int }
-	towns := projector.NewTable("shop.town", func(t *town) string { return t.Name })
-	people := projector.NewTable("shop.person", func(p *live) int { return p.ID })
-	townOf := projector.BelongsTo(people, towns, func(p *live) string { return p.Town })
-	join := projector.Join[live, int, doc]{Name: "spelling", Version: 1, Target: projector.MemoryTarget("spelling"), Root: people, Reads: []projector.Readable{townOf},
-		Build: func(v *projector.View, p *live) (*doc, error) {
+	towns := projector.NewTable("shop.town", func(t *noteTown) string { return t.Name })
+	people := projector.NewTable("shop.person", func(p *notePerson) int { return p.ID })
+	townOf := projector.BelongsTo(people, towns, func(p *notePerson) string { return p.Town })
+	return projector.Join[notePerson, int, doc]{Name: "spelling", Version: 1, Target: projector.MemoryTarget("spelling"), Root: people, Reads: []projector.Readable{townOf},
+		Build: func(v *projector.View, p *notePerson) (*doc, error) {
 			t, found := townOf.Of(v, p)
 			if !found {
 				return &doc{}, nil
 			}
 			return &doc{t.N}, nil
 		}}
-	for name, changes := range map[string][2]projectortest.Change{
-		"spelling": {projectortest.Put("shop.town", town{"ULM", 1}), projectortest.Rekey("shop.town", town{Name: "ULM"}, town{"Ulm", 2})},
-		"columns":  {projectortest.Put("shop.town", map[string]any{"name": "Ulm"}), projectortest.Put("shop.town", town{"Ulm", 2})},
-	} {
+}
+
+// mended are changes that halt a Join of townspeople where the log ends, and those that mend them.
+func mended() map[string][2]projectortest.Change {
+	return map[string][2]projectortest.Change{
+		"spelling": {projectortest.Put("shop.town", noteTown{"ULM", 1}), projectortest.Rekey("shop.town", noteTown{Name: "ULM"}, noteTown{"Ulm", 2})},
+		"columns":  {projectortest.Put("shop.town", map[string]any{"name": "Ulm"}), projectortest.Put("shop.town", noteTown{"Ulm", 2})},
+	}
+}
+
+// TestJoinNotedOnReplay: what the log mends below its end does not halt a replay, whoever waits for less, or stops it there.
+func TestJoinNotedOnReplay(t *testing.T) {
+	for name, changes := range mended() {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				r := newRig(t)
 				r.feed.Keys = map[string][]string{"shop.town": {"name"}}
-				r.commit(projectortest.Put("shop.person", live{1, "Ulm"}), changes[0])
+				r.commit(projectortest.Put("shop.person", notePerson{1, "Ulm"}), changes[0])
 				r.commit(changes[1])
-				runner, err := projector.NewRunner(projector.Config{Log: r.log, Sinks: []projector.Sink{r.sink}, Projectors: []projector.Projector{join}})
+				runner, err := projector.NewRunner(projector.Config{Log: r.log, Sinks: []projector.Sink{r.sink}, Projectors: []projector.Projector{townspeople()}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -137,6 +150,49 @@ func TestJoinNotedOnReplay(t *testing.T) {
 					t.Error(err)
 				}
 			})
+		})
+	}
+}
+
+// TestJoinNotedInCatchUp: nor does it halt a projector that goes on from before it, however many documents have changed until it is mended.
+func TestJoinNotedInCatchUp(t *testing.T) {
+	for name, changes := range mended() {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.feed.Keys = map[string][]string{"shop.town": {"name"}}
+			config := projector.Config{Projectors: []projector.Projector{townspeople()}, States: projector.NewMemoryStates(), WindowTargets: 1}
+			person := func(id int) projectortest.Change {
+				return projectortest.Put("shop.person", notePerson{id, "Ulm"})
+			}
+			runner, stop := r.run(config)
+			r.waitFor(runner, "spelling", r.commit(person(1)))
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			r.commit(changes[0], person(2))
+			for id := 3; id < 20; id++ {
+				r.commit(person(id))
+			}
+			for _, mended := range []bool{false, true} {
+				if mended {
+					r.commit(changes[1])
+				}
+				runner, stop = r.run(config)
+				err := runner.WaitFor(t.Context(), "spelling", r.feed.CSN())
+				if stopped := stop(); (err == nil) != mended || (stopped == nil) != mended {
+					t.Fatalf("mended %t: waiting: %v, run: %v", mended, err, stopped)
+				}
+				for d := range r.sink.Each("spelling") {
+					if want := map[bool]string{false: `{"N":0}`, true: `{"N":2}`}[mended]; string(d.Body) != want || !mended && d.ID != "1" {
+						t.Errorf("mended %t: document %s is %s", mended, d.ID, d.Body)
+					}
+				}
+			}
+			want := map[string]string{}
+			for id := 1; id < 20; id++ {
+				want[fmt.Sprint(id)] = `{"N":2}`
+			}
+			r.want("spelling", want)
 		})
 	}
 }
