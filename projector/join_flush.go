@@ -178,14 +178,16 @@ func (e *joinEngine) write(ctx context.Context, w *writer, key []byte, first eve
 	if err != nil && !errors.Is(err, ErrTooDeep) {
 		return fail(err)
 	}
-	was, unknown := e.doc(key)
-	if unknown != nil {
-		return fail(unknown)
+	if err != nil || e.parked > 0 {
+		was, unknown := e.doc(key)
+		if unknown != nil {
+			return fail(unknown)
+		}
+		if err != nil {
+			return e.park(key, was, first, fail(err))
+		}
+		e.unpark(was)
 	}
-	if err != nil {
-		return e.park(key, was, first, fail(err))
-	}
-	e.unpark(was)
 	sum := sumOf(body)
 	if same(sum) {
 		w.info.Unchanged++
